@@ -1,0 +1,121 @@
+"""python -m rehearsal: throwaway hosts on this machine (up, down, status, url, build)."""
+
+import argparse
+import json
+import sys
+import time
+
+from . import engine as engines
+from . import hosts, paths, plan, state
+from .errors import RehearsalError
+from .progress import Progress, seconds
+from .shell import Shell
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main_parser = argparse.ArgumentParser(prog="python -m rehearsal", description=__doc__)
+    verbs = main_parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    up = verbs.add_parser("up", help="bring the hosts up, with an image registry; picks up whatever is there")
+    up.add_argument("--with", dest="extra", action="append", default=[], metavar="HOST",
+                    choices=[host.name for host in plan.ON_DEMAND], help="a host on demand too: %(choices)s")
+    build = verbs.add_parser("build", help="make all images, start no host")
+    down = verbs.add_parser("down", help="remove hosts, volumes, network and .rehearsal; keeps the image cache")
+    down.add_argument("--images", action="store_true", help="remove images, registry content and cache as well")
+    down.add_argument("--force", action="store_true", help="remove another checkout's hosts as well")
+    for verb in (up, build, down):
+        verb.add_argument("--verbose", action="store_true", help="show every line that a step prints")
+    status = verbs.add_parser("status", help="hosts, addresses, gateway, SSH; exit code 0 when all is up")
+    status.add_argument("--json", action="store_true", help="the same for a machine")
+    verbs.add_parser("url", help="the gateway's address")
+    return main_parser
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 failed or not up, 2 wrong usage, 130 interrupted."""
+    asked = parser().parse_args(words)
+    if asked.verb == "url":
+        return show_url()
+    progress = Progress(getattr(asked, "verbose", False))
+    shell = Shell(progress)
+    try:
+        if asked.verb == "status":
+            return show_status(shell, asked.json)
+        with state.lock(progress):
+            run(asked, shell)
+        return 0
+    except RehearsalError as error:
+        print(error.text(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the next `python -m rehearsal up` picks up what is there", file=sys.stderr)
+        return 130
+    finally:
+        shell.abort()
+        progress.close()
+
+
+def run(asked: argparse.Namespace, shell: Shell) -> None:
+    """Run a command that changes something, under the lock. Raises RehearsalError."""
+    # Imported late: `status` and `url` need none of the packages that make keys and certificates.
+    from . import down, up
+
+    began = time.monotonic()
+    if asked.verb == "down":
+        down.down(shell, asked.images, asked.force)
+        return
+    if asked.verb == "build":
+        count = up.build(shell)
+        shell.progress.say(f" {count} images are there ({seconds(time.monotonic() - began)})")
+        return
+    content = up.up(shell, asked.extra)
+    shell.progress.say(f" up: {' '.join(content['hosts'])} ({seconds(time.monotonic() - began)})\n"
+                       f" ssh: ssh -F {paths.STATE / 'ssh_config'} app1   gateway: {content['gateway']['url']}")
+
+
+def show_status(shell: Shell, as_json: bool) -> int:
+    """Print how things are now: status.json, checked against the engine."""
+    content = state.read()
+    if content["state"] != "down":
+        client = engines.choose_client(shell)
+        found = hosts.containers(shell, client) if client and engines.answers(shell, client) else {}
+        for row in content["hosts"].values():
+            row["state"] = found.get(row["container"], {"state": "gone"})["state"]
+        if any(row["state"] != "running" for row in content["hosts"].values()):
+            content["state"] = "broken"
+    if as_json:
+        print(json.dumps(content, indent=2))
+    else:
+        print("\n".join(describe(content)))
+    return 0 if content["state"] == "up" else 1
+
+
+def describe(content: dict) -> list[str]:
+    """The status for people, as lines. Pure."""
+    if content["state"] == "down":
+        return ["rehearsal   down", "next        python -m rehearsal up"]
+    lines = [f"rehearsal   {content['state']} since {content['started']}"]
+    lines += [f"  {name:<9} {row['state']:<9} {row['address']:<15} ssh -F {content['ssh']['config']} {name}"
+              for name, row in content["hosts"].items()]
+    lines += [f"gateway     {content['gateway']['url']} on {content['gateway']['address']}, CA {content['gateway']['ca']}",
+              f"registry    push {content['registry']['push']}   pull {content['registry']['pull']}"]
+    if content["state"] != "up":
+        lines.append("next        python -m rehearsal up")
+    return lines
+
+
+def show_url() -> int:
+    """Print the gateway's URL, and on standard error how to reach it without touching /etc/hosts."""
+    content = state.read()
+    if content["state"] == "down":
+        print("error  the rehearsal is down\nnext   python -m rehearsal up", file=sys.stderr)
+        return 1
+    gateway = content["gateway"]
+    name = gateway["url"].removeprefix("https://")
+    print(gateway["url"])
+    print(f"curl --cacert {gateway['ca']} --resolve {name}:{gateway['address']} {gateway['url']}/", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
