@@ -1,0 +1,52 @@
+"""The command line of the core: python -m changeover report. A sub-command is a function in COMMANDS."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from changeover import record, report
+
+Commands = Any  # what add_subparsers() returns; argparse has no public name for it
+
+
+def add_report(commands: Commands) -> None:
+    """report [DIR]: make index.html anew from record.json."""
+    parser = commands.add_parser("report", help="make a report's index.html anew from its record.json")
+    parser.add_argument("directory", nargs="?", type=Path, default=Path("reports/latest"), metavar="DIR")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of record.json instead")
+    parser.set_defaults(run=run_report)
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Write the page, or print the schema. Returns the exit code."""
+    if options.schema:
+        print(record.schema_text(), end="")
+        return 0
+    found = record.read(options.directory)
+    print(report.write(found, options.directory if options.directory.is_dir() else options.directory.parent))
+    return 0
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (add_report,)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one sub-command. Returns its exit code: 0 done, 1 refused with one line on stderr, 2 usage."""
+    parser = argparse.ArgumentParser("python -m changeover", description="Changeover on the control machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for add in COMMANDS:
+        add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except record.RecordError as error:
+        print(f"error  {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error  {error.filename}: {error.strerror}; make it writable, then run again", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
