@@ -1,0 +1,1 @@
+"""TaskTracker: the sample workload, api, worker and scheduler in one package."""

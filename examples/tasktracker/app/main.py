@@ -1,0 +1,57 @@
+"""The api: put together by release. Starts whether or not database and NATS are there."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import Depends, FastAPI
+
+from app import events, logs
+from app.api import admin, health, proposals, resources, testing
+from app.config import STARTED, settings
+from app.db import engine
+from app.metrics import RequestMetrics
+from app.tasks import broker
+
+logs.configure()
+log = logging.getLogger("app")
+
+
+async def connect() -> None:
+    """Listen to the events of all processes, from whenever NATS is there, and again after each loss."""
+    await broker.startup()
+    await broker.client.subscribe("events.>", cb=events.broadcast)
+    log.info("listening to events")
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Connect beside serving, not before it."""
+    connecting = asyncio.create_task(connect())
+    yield
+    connecting.cancel()
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        await connecting
+    await broker.shutdown()
+    await engine().dispose()
+
+
+async def share_of_quota() -> float:
+    """What each of the current callers may use. In 1.2.0 it is wrong on purpose: after BROKEN_AFTER seconds
+    three requests in ten count no callers. This is the broken release that a rehearsal must send back."""
+    callers = 1
+    if settings.version == (1, 2, 0) and time.monotonic() - STARTED > settings.BROKEN_AFTER:
+        callers = 0 if random.random() < 0.3 else 1
+    return 1.0 / callers
+
+
+app = FastAPI(title="TaskTracker", version=settings.RELEASE, lifespan=lifespan, max_body_size=2**20)
+app.add_middleware(RequestMetrics)
+app.include_router(health.router)
+app.include_router(events.router)
+groups = [resources, admin, testing] + ([proposals] if settings.has_proposals else [])
+for group in groups:
+    app.include_router(group.router, dependencies=[Depends(share_of_quota)])
