@@ -245,16 +245,20 @@ def render(record: Record) -> str:
     phases = split(record.steps, "phase")
     hosts = rows(record, "host", phases)
     stepped = {row.name for row in hosts}
-    return _environment().get_template("index.html.j2").render(
-        record=record,
-        headline=headline(record),
-        total=total,
-        tick=ticks(total),
-        phases=[(row, groups(phases[row.name], record)) for row in rows(record, "phase")],
-        hosts=hosts,
-        shown=hosts if len(hosts) <= FEW else [row for row in hosts if row.counts[0][0] == "failed"],
-        idle={name: number for name, number in record.changes.items() if name not in stepped},
-        failures=groups([step for step in record.steps if step.outcome == "failed"], record),
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            record=record,
+            headline=headline(record),
+            total=total,
+            tick=ticks(total),
+            phases=[(row, groups(phases[row.name], record)) for row in rows(record, "phase")],
+            hosts=hosts,
+            shown=hosts if len(hosts) <= FEW else [row for row in hosts if row.counts[0][0] == "failed"],
+            idle={name: number for name, number in record.changes.items() if name not in stepped},
+            failures=groups([step for step in record.steps if step.outcome == "failed"], record),
+        )
     )
 
 

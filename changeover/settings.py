@@ -1,0 +1,287 @@
+"""The one model of everything a team may write in group_data: strict, so that nothing is wrong quietly.
+
+group_data holds plain data; this file says what is allowed in it. docs/settings.md and group_data/example.py.txt
+are checked against it. No pyinfra and no I/O here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
+SIZE = re.compile(r"(\d+)([KMG])")
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+BYTES = {"K": 1024, "M": 1024**2, "G": 1024**3}
+RELEASE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+NAME = r"^[a-z][a-z0-9_]{0,30}$"
+
+
+def _unit(pattern: re.Pattern[str], *units: str):
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            hint = (
+                f"has no unit; write '{value}{units[0]}'"
+                if value.isdigit()
+                else f"needs a number and a unit: {' '.join(units)}"
+            )
+            raise ValueError(f"{value!r} {hint}")
+        return value
+
+    return check
+
+
+Duration = Annotated[str, AfterValidator(_unit(DURATION, "s", "ms", "m", "h", "d"))]
+Size = Annotated[str, AfterValidator(_unit(SIZE, "M", "K", "G"))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Release = Annotated[str, Field(pattern=RELEASE)]
+Path_ = Annotated[str, Field(pattern=r"^/")]
+
+
+def seconds(duration: str) -> float:
+    """Seconds in a duration such as `90s`, `24h` or `500ms`."""
+    amount, unit = DURATION.fullmatch(duration).groups()  # type: ignore[union-attr]
+    return int(amount) * SECONDS[unit]
+
+
+def octets(size: str) -> int:
+    """Bytes in a size such as `512M` (powers of 1024, as Docker counts)."""
+    amount, unit = SIZE.fullmatch(size).groups()  # type: ignore[union-attr]
+    return int(amount) * BYTES[unit]
+
+
+class Strict(BaseModel):
+    """Unknown keys, wrong types and later changes are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Health(Strict):
+    """How the container engine tells that a service is alive (S1, "Health Check Configuration")."""
+
+    http: Path_ | None = Field(None, description="path that answers 200 while the process lives; no dependency in it")
+    cmd: list[str] | None = Field(None, description="words run in the container instead; exit code 0 is healthy")
+    port: Port | None = Field(None, description="port of `http` where it is not the service's own")
+    interval: Duration = Field("10s", description="time between two checks")
+    timeout: Duration = Field("5s", description="longest time for one check")
+    retries: int = Field(3, ge=1, description="failures in a row until unhealthy")
+    start_period: Duration = Field("15s", description="failures in this time after the start do not count")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Health:
+        if (self.http is None) == (self.cmd is None):
+            raise ValueError("give one of http and cmd")
+        return self
+
+
+class Slots(Strict):
+    """The two host ports of a service that takes traffic; one release in each."""
+
+    blue: Port
+    green: Port
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Slots:
+        if self.blue == self.green:
+            raise ValueError(f"blue and green are both {self.blue}; two slots need two ports")
+        return self
+
+
+class Route(Strict):
+    """A path prefix that the gateway hands to a service."""
+
+    websocket: bool = Field(False, description="pass the Upgrade header on")
+    timeout: Duration = Field("60s", description="longest silence of the service; S1 asks 24h for /ws")
+    strip: bool = Field(False, description="take the prefix away before the service sees the path")
+    assets: str | None = Field(
+        None, pattern=r"^[a-z0-9_-]+/$", description="folder below the prefix to cache, such as assets/"
+    )
+    max_body: Size = Field("10M", description="largest request body")
+
+
+class Limits(Strict):
+    """What a container may use at most, and what is kept for it (S1, "Resource Allocation")."""
+
+    cpus: float = Field(1.0, gt=0, description="CPU limit in cores")
+    memory: Size = Field("512M", description="memory limit; more ends the process")
+    cpus_reserve: float = Field(
+        0.1, gt=0, description="cores kept: becomes cpu_shares, as compose has no CPU reservation"
+    )
+    memory_reserve: Size = Field("64M", description="memory kept (a soft limit)")
+
+    @model_validator(mode="after")
+    def _reserve_below_limit(self) -> Limits:
+        if self.cpus_reserve > self.cpus:
+            raise ValueError(f"cpus_reserve {self.cpus_reserve} is more than cpus {self.cpus}")
+        if octets(self.memory_reserve) > octets(self.memory):
+            raise ValueError(f"memory_reserve {self.memory_reserve} is more than memory {self.memory}")
+        return self
+
+
+class Container(Limits):
+    """What every service that runs as a container has."""
+
+    layer: int = Field(ge=1, le=3, description="started when the layer below is healthy; 4 is the gateway")
+    on: str = Field(description="inventory group whose hosts run it")
+    image: str | None = Field(
+        None, description="exact tag or digest; {registry} {mirror} {service} {release} are filled in"
+    )
+    command: list[str] | None = Field(None, description="words instead of the image's own command")
+    env: dict[str, str] = Field({}, description="variables, not secret; {address.SERVICE} is host:port of a service")
+    secrets: dict[str, str] | list[str] = Field(
+        [],
+        description="files under /run/secrets: names, or name -> text with {secret.NAME} and {address.SERVICE}",
+    )
+    uid: int | None = Field(
+        None, ge=1, description="user the container runs as, and owner of its secrets; none: the image's"
+    )
+    stop_grace: Duration = Field("30s", description="time between SIGTERM and SIGKILL")
+    start_timeout: Duration = Field("120s", description="longest wait until healthy")
+
+
+class App(Container):
+    """A service of the team's own, or any plain image."""
+
+    kind: Literal["app"] = "app"
+    port: Port | None = Field(None, description="port in the container")
+    publish: Port | None = Field(
+        None, description="host port, on the host's private address, for a service without slots"
+    )
+    dev_ports: dict[Port, Port] = Field(
+        {}, description="host port -> container port on 127.0.0.1; closed in production"
+    )
+    slots: Slots | None = Field(None, description="blue and green host ports: the service is switched without a gap")
+    routes: dict[Annotated[str, Field(pattern=r"^/[a-z0-9_/-]*$")], Route] = Field(
+        {}, description="path prefixes it serves"
+    )
+    singleton: bool = Field(False, description="runs exactly once, on the first host of its group")
+    health: Health | None = None
+    tmpfs: list[Path_] = Field([], description="folders in memory")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> App:
+        if self.slots and self.publish:
+            raise ValueError("slots and publish exclude each other; slots are published already")
+        if (self.slots or self.publish) and not self.port:
+            raise ValueError("slots or publish need port, the one in the container")
+        if self.routes and not (self.slots or self.publish):
+            raise ValueError("routes need slots (or publish) for the gateway to reach")
+        if self.singleton and self.slots:
+            raise ValueError("a singleton has no slots; it is stopped and started")
+        if self.slots and not self.health:
+            raise ValueError("a service with slots needs health; a slot is only switched to when healthy")
+        return self
+
+
+class Postgres(Container):
+    """PostgreSQL in the official image's interface."""
+
+    kind: Literal["postgres"]
+    major: int = Field(ge=13, le=19, description="major version; must be the image's")
+    port: Port = 5432
+    publish: Port = Field(5432, description="host port, on the host's private address")
+    dev_ports: dict[Port, Port] = {}
+    database: str = Field(pattern=NAME, description="database that is created")
+    owner: str = Field(pattern=NAME, description="role without superuser rights that owns it; apps log in as it")
+    owner_secret: str = Field(description="name of the secret that holds the owner's password")
+    superuser_secret: str = Field("POSTGRES_PASSWORD", description="name of the secret of the postgres role")
+    extensions: list[Annotated[str, Field(pattern=NAME)]] = []
+    settings: dict[str, str] = Field({}, description="server settings, as in postgresql.conf")
+    health: Health = Field(
+        default_factory=lambda: Health(cmd=["pg_isready", "-h", "127.0.0.1", "-U", "postgres"], retries=5)
+    )
+
+
+class Nats(Container):
+    """NATS with JetStream in the official image's interface."""
+
+    kind: Literal["nats"]
+    port: Port = 4222
+    publish: Port = Field(4222, description="host port, on the host's private address")
+    dev_ports: dict[Port, Port] = {}
+    monitoring: Port = Field(8222, description="its HTTP monitoring port, which the health check asks")
+    health: Health | None = Field(None, description="default: /healthz of its monitoring port")
+
+
+def _kind(value: Any) -> str:
+    return (value.get("kind", "app") if isinstance(value, dict) else getattr(value, "kind", "app")) or "app"
+
+
+Service = Annotated[
+    Annotated[App, Tag("app")] | Annotated[Postgres, Tag("postgres")] | Annotated[Nats, Tag("nats")],
+    Discriminator(
+        _kind,
+        custom_error_type="kind",
+        custom_error_message="kind must be app, postgres or nats",
+    ),
+]
+
+
+class Migrations(Strict):
+    """How the schema goes from one release to the next."""
+
+    engine: Literal["alembic"]
+    service: str = Field(description="service in whose image and with whose secrets the engine runs")
+    database: str = Field(description="the postgres service it changes")
+    timeout: Duration = Field("10m", description="longest time for one upgrade")
+
+
+class Tls(Strict):
+    """Certificate and key by file, on the control machine; the key goes to the gateways with mode 0600."""
+
+    certificate: str
+    key: str
+
+
+class System(Strict):
+    """What is deployed as one: one group in the inventory, one file in group_data."""
+
+    initial_release: Release = Field(description="release of the first installation; later the hosts say what is live")
+    image: str = Field("{registry}/{system}/{service}:{release}", description="image of services that name none")
+    domain: str | None = Field(None, pattern=r"^[a-z0-9.-]+$", description="name under which the gateway serves it")
+    tls: Tls | None = Field(None, description="none: plain HTTP only")
+    run_dir: Path_ | None = Field(None, description="its folder on the hosts; default /srv/SYSTEM")
+    services: dict[Annotated[str, Field(pattern=NAME)], Service]
+    migrations: Migrations | None = None
+
+
+class Gateway(Limits):
+    """The nginx of the edge hosts, shared by all systems."""
+
+    on: str = Field("edge", description="inventory group whose hosts are gateways")
+    image: str = Field("{mirror}/library/nginx:1.26", description="exact tag or digest")
+    http_port: Port = 80
+    https_port: Port = 443
+    keepalive: Duration = Field("75s", description="idle time of client connections")
+    upstream_keepalive: Duration = Field(
+        "30s",
+        description="idle time of connections to apps; must be shorter than the apps' own, or POSTs fail",
+    )
+    cpus: float = Field(0.5, gt=0)
+    memory: Size = "256M"
+    run_dir: Path_ = "/srv/gateway"
+
+
+class Fleet(Strict):
+    """What all hosts share, whatever the system (group_data/all.py)."""
+
+    environment: Literal["staging", "production"] = "production"
+    registry: str = Field(description="where the team's images come from: {registry} in image names")
+    mirror: str = Field("docker.io", description="where public images come from: {mirror} in image names")
+    docker_source: Literal["docker", "debian"] = Field(
+        "docker", description="Docker's apt repository, or the distribution's"
+    )
+    daemon: dict[str, Any] = Field({}, description="further keys of /etc/docker/daemon.json")
+    deploy_user: str = Field("deploy", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    deploy_keys: list[str] = Field([], description="public SSH keys that may log in as the deploy user")
+    secrets_file: str = Field("secrets/{environment}.env", description="NAME=value lines, mode 0600, never in git")
+    gateway: Gateway = Gateway()
+
+
+class Run(Strict):
+    """What a run may be given with --data."""
+
+    system: str | None = Field(None, description="only this system")
+    release: Release | None = Field(None, description="the release to run; without it the live one stays")

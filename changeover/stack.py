@@ -1,0 +1,212 @@
+"""The containers a host runs for a system: resolved, so that the compose template only prints.
+
+Pure. Container names: a service without slots has its own name, one with slots `<service>-<slot>`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from changeover.fleet import PLACEHOLDER, Plan
+from changeover.live import Live, SlotState
+from changeover.secrets import Secrets
+from changeover.settings import App, Health, Nats, Postgres, Service, seconds
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A file under /run/secrets: its name, and its value."""
+
+    name: str
+    value: str = field(repr=False)
+    uid: int | None = None
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """One container as compose wants it, before YAML."""
+
+    name: str
+    service: str
+    layer: int
+    release: str
+    body: dict[str, Any]
+    secrets: list[Secret]
+    start_timeout: int
+
+
+def wanted_release(plan: Plan, system: str, live: Live) -> str:
+    """The release this run is about: asked for, or live, or the first one."""
+    return plan.run.release or live.release or plan.systems[system].initial_release
+
+
+def containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> list[ContainerSpec]:
+    """All containers of a system on a host, layer by layer.
+
+    Arguments: the plan; names of system and host; what is live; where secret values come from.
+    """
+    result = []
+    for name, service in plan.services_on(system, host).items():
+        for slot, release in _slots(plan, system, name, service, live).items():
+            result.append(_container(plan, system, host, name, service, slot, release, secrets))
+    return sorted(result, key=lambda c: c.layer)
+
+
+def slotted(plan: Plan, system: str) -> list[str]:
+    """Names of the services that have slots."""
+    return [n for n, s in plan.systems[system].services.items() if isinstance(s, App) and s.slots]
+
+
+def _slots(plan: Plan, system: str, name: str, service: Service, live: Live) -> dict[str, str]:
+    """{slot: release} to run; one nameless slot for a service without."""
+    release = wanted_release(plan, system, live)
+    if not (isinstance(service, App) and service.slots):
+        return {"": release}
+    state = live.slots.get(name, SlotState())
+    return state.releases() or {state.live: release}
+
+
+def image(plan: Plan, system: str, name: str, service: Service, release: str) -> str:
+    """The image's full name, placeholders filled in."""
+    template = service.image or plan.systems[system].image
+    return template.format(
+        registry=plan.fleet.registry, mirror=plan.fleet.mirror, system=system, service=name, release=release
+    )
+
+
+def address(plan: Plan, system: str, service: str) -> str:
+    """host:port at which other hosts reach a service without slots (the first host's)."""
+    settings = plan.systems[system].services[service]
+    port = settings.publish or (settings.port if not isinstance(settings, App) else None)
+    return f"{plan.hosts_of(system, service)[0].address}:{port}"
+
+
+def _fill(plan: Plan, system: str, text: str, secrets: Secrets | None = None) -> str:
+    def value(found: re.Match[str]) -> str:
+        kind, name = found.groups()
+        if kind == "secret" and secrets:
+            return secrets.get(system, name)
+        return address(plan, system, name)
+
+    return PLACEHOLDER.sub(value, text)
+
+
+def _container(
+    plan: Plan, system: str, host: str, name: str, service: Service, slot: str, release: str, source: Secrets
+) -> ContainerSpec:
+    secrets = _secrets(plan, system, service, source)
+    container = f"{name}-{slot}" if slot else name
+    body: dict[str, Any] = {
+        "image": image(plan, system, name, service, release),
+        "restart": "unless-stopped",
+        "init": True,
+        "stop_grace_period": service.stop_grace,
+        "cpus": service.cpus,
+        "cpu_shares": max(2, round(1024 * service.cpus_reserve)),
+        "mem_limit": service.memory,
+        "mem_reservation": service.memory_reserve,
+        "security_opt": ["no-new-privileges:true"],
+        "logging": {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}},
+        "environment": _environment(plan, system, service, slot),
+        "ports": _ports(plan, host, service, slot),
+        "labels": {"changeover.system": system, "changeover.service": name, "changeover.release": release},
+    }
+    if slot:
+        body["labels"]["changeover.slot"] = slot
+    if service.command:
+        body["command"] = list(service.command)
+    if service.uid:
+        body["user"] = f"{service.uid}:{service.uid}"
+    if health := _health(service):
+        body["healthcheck"] = health
+    if isinstance(service, App) and service.tmpfs:
+        body["tmpfs"] = list(service.tmpfs)
+    if secrets:
+        body["secrets"] = [{"source": f"{name}_{s.name}", "target": s.name} for s in secrets]
+        # Compose does not look into the files: this label makes a changed secret restart the container.
+        body["labels"]["changeover.secrets"] = _digest({s.name: s.value for s in secrets})
+    _kind(body, service)
+    timeout = round(seconds(service.start_timeout))
+    return ContainerSpec(container, name, service.layer, release, body, secrets, timeout)
+
+
+def _kind(body: dict[str, Any], service: Service) -> None:
+    """What a kind adds in its image's own interface."""
+    if isinstance(service, Postgres):
+        body["environment"] |= {
+            "POSTGRES_PASSWORD_FILE": f"/run/secrets/{service.superuser_secret}",
+            "POSTGRES_DB": service.database,
+            "POSTGRES_INITDB_ARGS": "--data-checksums",
+        }
+        body["volumes"] = ["data:/var/lib/postgresql/data"]
+        body["shm_size"] = "256m"
+        body["stop_signal"] = "SIGINT"  # fast shutdown: SIGTERM would wait for every client
+        if service.settings:
+            body["command"] = ["postgres"] + [w for k, v in service.settings.items() for w in ("-c", f"{k}={v}")]
+    elif isinstance(service, Nats):
+        body["volumes"] = ["nats:/data"]
+        body["command"] = body.get("command") or ["-js", "-sd", "/data", "-m", str(service.monitoring)]
+
+
+def _environment(plan: Plan, system: str, service: Service, slot: str) -> dict[str, str]:
+    values = {key: _fill(plan, system, text) for key, text in service.env.items()}
+    return values | ({"DEPLOYMENT_SLOT": slot} if slot else {})
+
+
+def _ports(plan: Plan, host: str, service: Service, slot: str) -> list[str]:
+    """Published on the private address only; development ports on loopback, and nowhere in production."""
+    private = plan.hosts[host].address
+    port = getattr(service.slots, slot) if slot and isinstance(service, App) else service.publish
+    ports = [f"{private}:{port}:{service.port}"] if port else []
+    if plan.fleet.environment != "production":
+        ports += [f"127.0.0.1:{outer}:{inner}" for outer, inner in service.dev_ports.items()]
+    return ports
+
+
+def _secrets(plan: Plan, system: str, service: Service, source: Secrets) -> list[Secret]:
+    uid = 999 if isinstance(service, Postgres) and not service.uid else service.uid
+    if isinstance(service.secrets, dict):
+        named = {name: _fill(plan, system, text, source) for name, text in service.secrets.items()}
+    else:
+        named = {name: source.get(system, name) for name in service.secrets}
+    if isinstance(service, Postgres):
+        named[service.superuser_secret] = source.get(system, service.superuser_secret)
+    return [Secret(name, value, uid) for name, value in named.items()]
+
+
+def _digest(values: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _health(service: Service) -> dict[str, Any] | None:
+    health = service.health
+    if isinstance(service, Nats) and not health:
+        health = Health(http="/healthz", port=service.monitoring, retries=3, start_period="10s")
+    if not health:
+        return None
+    if health.cmd:
+        test = ["CMD", *health.cmd]
+    else:
+        url = f"http://127.0.0.1:{health.port or service.port}{health.http}"
+        test = ["CMD-SHELL", http_probe(url, round(seconds(health.timeout)))]
+    return {
+        "test": test,
+        "interval": health.interval,
+        "timeout": health.timeout,
+        "retries": health.retries,
+        "start_period": health.start_period,
+    }
+
+
+def http_probe(url: str, timeout: int) -> str:
+    """A shell line that succeeds on HTTP 200 with whatever client the image has (curl, wget or Python)."""
+    python = f"import urllib.request as u; u.urlopen('{url}', timeout={timeout})"
+    return (
+        f"if command -v curl >/dev/null; then curl -fsS -o /dev/null -m {timeout} {url}; "
+        f"elif command -v wget >/dev/null; then wget -q -T {timeout} -O /dev/null {url}; "
+        f'else python3 -c "{python}"; fi'
+    )

@@ -1,0 +1,15 @@
+"""The whole deployment, phase by phase. Each phase also runs alone: pyinfra INVENTORY phases/services.py -y
+
+A phase begins on any host when the one before has ended on all. A failed step stops the run there.
+"""
+
+from pyinfra import local
+
+local.include("phases/preflight.py")  # refuses before anything is changed
+local.include("phases/provision.py")  # engine, deploy user, folders, time
+local.include("phases/infrastructure.py")  # layer 1: databases, brokers
+local.include("phases/database.py")  # owner, extensions, schema
+local.include("phases/services.py")  # layer 2: applications, workers
+local.include("phases/frontend.py")  # layer 3: dashboards
+local.include("phases/gateway.py")  # layer 4: nginx
+local.include("phases/confirm.py")  # it answers; what is live is written down

@@ -1,0 +1,48 @@
+"""What `docker compose up` would do: compose's own dry run is the only honest oracle (facts: hashes are not)."""
+
+from __future__ import annotations
+
+import re
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+
+LINE = re.compile(r"^\s*(?:DRY-RUN MODE -\s+)?(Container|Network|Volume)\s+(\S+)\s+(.+?)\s*$")
+STEADY = {"Running", "Healthy", "Waiting"}
+
+
+class ComposePlan(FactBase[dict[str, list[str]] | None]):
+    """{object: [verbs]} that `up` would print; None where compose cannot say (no engine yet, no file yet)."""
+
+    def requires_command(self, directory: str, services: list[str]) -> str:
+        return "docker"
+
+    def command(self, directory: str, services: list[str]) -> StringCommand:
+        """Never fails: an absent file or a stopped engine gives no lines."""
+        return StringCommand(
+            *compose_words(directory, "up", "-d", "--no-deps", "--dry-run"), *map(QuoteString, services), "2>&1 || true"
+        )
+
+    @staticmethod
+    def default() -> dict[str, list[str]] | None:
+        return None
+
+    def process(self, output: list[str]) -> dict[str, list[str]] | None:
+        plan: dict[str, list[str]] = {}
+        for line in output:
+            if found := LINE.match(line):
+                kind, name, verb = found.groups()
+                plan.setdefault(f"{kind} {name}", []).append(verb)
+        return plan or None
+
+
+def compose_words(directory: str, *words: str) -> list[str]:
+    """The words of a compose command for the project in a folder."""
+    return ["docker", "compose", "--project-directory", directory, "-f", f"{directory}/compose.yaml", *words]
+
+
+def steady(plan: dict[str, list[str]] | None, count: int) -> bool:
+    """Whether nothing would be done: `count` containers or more, all of them running."""
+    if plan is None:
+        return False
+    containers = {name: verbs for name, verbs in plan.items() if name.startswith("Container ")}
+    return len(containers) >= count and all(set(verbs) <= STEADY for verbs in plan.values())

@@ -1,0 +1,55 @@
+"""What a PostgreSQL container holds: its owner role, extensions, and the schema version of the migrations."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase
+
+
+@dataclass(frozen=True)
+class Database:
+    """`login`: the owner can log in with the wanted password. `version`: Alembic's, empty before the first upgrade."""
+
+    login: bool = False
+    owner: str = ""
+    extensions: tuple[str, ...] = ()
+    version: str = ""
+
+
+class DatabaseState(FactBase[Database]):
+    """One look into a container. The owner's password comes on stdin (`_stdin=`), so that it is in no argv."""
+
+    def requires_command(self, container: str, database: str, owner: str) -> str:
+        return "docker"
+
+    def command(self, container: str, database: str, owner: str) -> str:
+        """Never fails: a container that does not run has nothing.
+
+        The login goes to the container's own address: on its loopback the official image trusts everybody.
+        """
+        script = (
+            "read -r PGPASSWORD; export PGPASSWORD; "
+            f"psql -w -h $(hostname -i) -U {owner} -d {database} -Atqc \"select 'login ok'\" 2>/dev/null; "
+            "unset PGPASSWORD; "
+            f"psql -U postgres -d {database} -Atq -v ON_ERROR_STOP=0 "
+            "-c \"select 'owner ' || pg_get_userbyid(datdba) from pg_database where datname = current_database()\" "
+            "-c \"select 'extension ' || extname from pg_extension\" "
+            "-c \"select 'version ' || version_num from alembic_version\" 2>/dev/null"
+        )
+        return f"docker exec -i {shlex.quote(container)} sh -c {shlex.quote(script)} 2>/dev/null || true"
+
+    @staticmethod
+    def default() -> Database:
+        return Database()
+
+    def process(self, output: list[str]) -> Database:
+        pairs = [line.partition(" ")[::2] for line in output]
+        first = {key: value for key, value in reversed(pairs)}
+        return Database(
+            login=first.get("login") == "ok",
+            owner=first.get("owner", ""),
+            extensions=tuple(value for key, value in pairs if key == "extension"),
+            version=",".join(value for key, value in pairs if key == "version"),
+        )

@@ -1,0 +1,53 @@
+"""TaskTracker, the sample system: layers, ports, limits and health checks as in its operations guide (S1)."""
+
+_app_env = {
+    "NATS_URL": "nats://{address.nats}",
+    "LOG_LEVEL": "INFO",
+}
+_app_secrets = {
+    "DATABASE_URL": "postgresql+asyncpg://tasktracker:{secret.TASKTRACKER_DB_PASSWORD}@{address.postgres}/tasktracker",
+    "ADMIN_TOKEN": "{secret.ADMIN_TOKEN}",
+}
+_app_image = "{registry}/tasktracker/api:{release}"
+
+tasktracker = dict(
+    initial_release="1.0.0",
+    image="{registry}/tasktracker/{service}:{release}",
+    domain="tasks.example.com",
+    services=dict(
+        postgres=dict(
+            kind="postgres", layer=1, on="data", image="{mirror}/pgvector/pgvector:pg17", major=17, publish=5555,
+            database="tasktracker", owner="tasktracker", owner_secret="TASKTRACKER_DB_PASSWORD", extensions=["vector"],
+            cpus=2.0, memory="2G", cpus_reserve=0.5, memory_reserve="512M",
+        ),
+        nats=dict(
+            kind="nats", layer=1, on="data", image="{mirror}/library/nats:2.10", publish=4222, dev_ports={8222: 8222},
+            cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="64M",
+        ),
+        api=dict(
+            layer=2, on="app", port=8000, slots=dict(blue=18000, green=18001), uid=10001,
+            routes={"/api": {}, "/ws": {"websocket": True, "timeout": "24h"}},
+            health={"http": "/api/health", "interval": "5s", "timeout": "3s", "retries": 3, "start_period": "15s"},
+            env={**_app_env, "WEB_CONCURRENCY": "4"}, secrets=_app_secrets, tmpfs=["/tmp"],
+            cpus=1.0, memory="1G", cpus_reserve=0.25, memory_reserve="256M",
+        ),
+        worker=dict(
+            layer=2, on="app", image=_app_image, uid=10001, env=_app_env, secrets=_app_secrets, tmpfs=["/tmp"],
+            command=["taskiq", "worker", "app.tasks:broker"],
+            health={"cmd": ["true"], "interval": "30s", "timeout": "10s", "retries": 3, "start_period": "40s"},
+            cpus=2.0, memory="2G", cpus_reserve=0.5, memory_reserve="512M",
+        ),
+        scheduler=dict(
+            layer=2, on="app", image=_app_image, uid=10001, env=_app_env, secrets=_app_secrets, tmpfs=["/tmp"],
+            command=["taskiq", "scheduler", "app.tasks:scheduler"], singleton=True,
+            cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="64M",
+        ),
+        dashboard=dict(
+            layer=3, on="edge", port=3000, slots=dict(blue=18010, green=18011),
+            routes={"/dashboard": {"strip": True, "assets": "assets/"}},
+            health={"http": "/", "interval": "5s", "timeout": "3s", "retries": 3, "start_period": "20s"},
+            cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="128M",
+        ),
+    ),
+    migrations=dict(engine="alembic", service="api", database="postgres"),
+)

@@ -1,0 +1,157 @@
+"""The database of a system: its owner role and extensions, and the schema at the release's version (S0, phase 0)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+
+from pyinfra import host, inventory
+from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
+
+from changeover.fleet import Plan
+from changeover.live import Live
+from changeover.secrets import Secrets
+from changeover.settings import Migrations, Postgres, seconds
+from changeover.stack import containers, wanted_release
+from facts.compose import compose_words
+from facts.postgres import Database, DatabaseState
+from operations import flow
+from operations.files import tree
+from operations.stack import stack_files
+
+
+@deploy("database")
+def prepare(plan: Plan, system: str, name: str, secrets: Secrets) -> None:
+    """Owner and extensions of the databases on this host.
+
+    Arguments: the plan; names of system and host; where secrets come from.
+    """
+    for key, service in plan.services_on(system, name).items():
+        if isinstance(service, Postgres):
+            prepared(
+                name=f"{system}: database {service.database}, its owner and extensions",
+                container=f"{system}-{key}-1",
+                service=service,
+                password=Hidden(secrets.get(system, service.owner_secret)),
+            )
+
+
+@deploy("database")
+def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) -> None:
+    """The migrations, on the first host of the engine's service.
+
+    Arguments: the plan; names of system and host; what is live; where secrets come from.
+    """
+    migrations = plan.systems[system].migrations
+    if not migrations or plan.hosts_of(system, migrations.service)[0].name != name:
+        return
+    specs = containers(plan, system, name, live, secrets)
+    files, directories = stack_files(plan, system, specs)
+    tree(name=f"{system}: files of its containers", files=files, directories=directories)
+    migrated(
+        name=f"{system}: schema as release {wanted_release(plan, system, live)} wants it",
+        directory=plan.run_dir(system),
+        container=next(s.name for s in specs if s.service == migrations.service),
+        release=wanted_release(plan, system, live),
+        known=live.migrated,
+        look=Look(plan, system, migrations, secrets),
+        timeout=round(seconds(migrations.timeout)),
+    )
+
+
+class Hidden:
+    """A value that operations may carry and nothing prints."""
+
+    def __init__(self, value: str):
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "*MASKED*"
+
+
+class Look:
+    """Asks the database's host for the state of the schema, whichever host is being worked on."""
+
+    def __init__(self, plan: Plan, system: str, migrations: Migrations, secrets: Secrets):
+        service = plan.systems[system].services[migrations.database]
+        assert isinstance(service, Postgres)
+        self._host = plan.hosts_of(system, migrations.database)[0].name
+        self._container = f"{system}-{migrations.database}-1"
+        self._service = service
+        self._password = Hidden(secrets.get(system, service.owner_secret))
+
+    def __repr__(self) -> str:
+        return f"the database in {self._container} on {self._host}"
+
+    def __call__(self) -> Database:
+        return inventory.get_host(self._host).get_fact(
+            DatabaseState,
+            container=self._container,
+            database=self._service.database,
+            owner=self._service.owner,
+            _stdin=self._password.value,
+        )
+
+
+@operation()
+def prepared(container: str, service: Postgres, password: Hidden) -> Generator[StringCommand]:
+    """
+    The owner role can log in with its password, owns the database, and the extensions are there.
+
+    + container: the postgres container
+    + service: its settings
+    + password: the owner's
+    """
+    state = host.get_fact(
+        DatabaseState,
+        container=container,
+        database=service.database,
+        owner=service.owner,
+        _stdin=password.value,
+    )
+    missing = [e for e in service.extensions if e not in state.extensions]
+    if state.login and state.owner == service.owner and not missing:
+        host.noop(f"{service.owner} owns {service.database}")
+        return
+    psql = f"docker exec -i {shlex.quote(container)} psql -q -v ON_ERROR_STOP=1 -U postgres -d {service.database} -f -"
+    yield StringCommand(psql, _stdin=setup_sql(service, password.value))
+
+
+def setup_sql(service: Postgres, password: str) -> str:
+    """SQL that makes it so, run as often as you like. The password travels on stdin and is not logged by the server."""
+    literal = "'" + password.replace("'", "''") + "'"
+    lines = [
+        "set log_statement = 'none';",
+        "set log_min_error_statement = 'panic';",
+        f"select 'create role {service.owner}' where not exists"
+        f" (select from pg_roles where rolname = '{service.owner}') \\gexec",
+        f"alter role {service.owner} login nosuperuser nocreatedb nocreaterole password {literal};",
+        f"alter database {service.database} owner to {service.owner};",
+        f"alter schema public owner to {service.owner};",
+        *(f"create extension if not exists {extension};" for extension in service.extensions),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@operation()
+def migrated(
+    directory: str, container: str, release: str, known: dict[str, str], look: Look, timeout: int
+) -> Generator[StringCommand | FunctionCommand]:
+    """
+    The schema is at the release's version: Alembic runs once in the release's image, on one host.
+
+    + directory: folder of the compose project
+    + container: the service in whose image and with whose secrets it runs
+    + release: whose migrations
+    + known: {"release", "version"} after the last upgrade, as state.json says
+    + look: gives the schema's state
+    + timeout: seconds for the upgrade
+    """
+    state = look()
+    if known.get("release") == release and state.version == known.get("version"):
+        host.noop(f"the schema is at {state.version}, release {release}'s")
+        return
+    if not state.login:
+        yield flow.failure([f"{look} takes no login of its owner; run: pyinfra INVENTORY phases/database.py -y -vv"])
+    run = " ".join(compose_words(directory, "run", "--rm", "--no-deps", "-T"))
+    yield StringCommand(f"timeout {timeout} {run} {shlex.quote(container)} alembic upgrade head")

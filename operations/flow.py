@@ -1,0 +1,48 @@
+"""Ending a host's part of the run with a clear line instead of a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import FunctionCommand, operation
+
+FAILURES: dict[str, list[str]] = {}  # host -> lines that its part of the run ended with
+
+
+def failure(lines: Sequence[str]) -> FunctionCommand:
+    """A command that fails this host and prints these lines."""
+
+    def fail(state: Any, host: Any) -> bool:
+        FAILURES[host.name] = list(lines)
+        for line in lines:
+            host.log_styled(line, fg="red")
+        return False
+
+    return FunctionCommand(fail, (), {})
+
+
+@operation(is_idempotent=False)
+def require(problems: Sequence[str], fact: str) -> Generator[FunctionCommand]:
+    """
+    Fails the host when there are problems; changes nothing.
+
+    + problems: what was found, each with the command that mends it
+    + fact: what is true when there are none
+    """
+    if problems:
+        yield failure(problems)
+    else:
+        host.noop(fact)
+
+
+@operation()
+def barrier() -> Generator[FunctionCommand]:
+    """
+    Nothing; but nothing after it begins on any host before all hosts have come here.
+
+    pyinfra only keeps each host's own order: operations of different hosts have none among them.
+    """
+    host.noop("all hosts are here")
+    yield from ()

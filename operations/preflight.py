@@ -1,0 +1,67 @@
+"""What must be true before anything is changed: the fact, then the command that mends it."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import deploy
+
+from changeover.fleet import Plan
+from changeover.live import Live
+from changeover.settings import octets
+from facts.host import Machine, MachineFacts
+from operations import flow
+
+SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
+MIN_DISK = 4096  # MiB: engine, images of two releases
+
+
+@deploy("preflight")
+def preflight(plan: Plan, live: dict[str, Live]) -> None:
+    """Checks this host and what this run asks for.
+
+    Arguments: the plan; what is live of each system.
+    """
+    machine = host.get_fact(MachineFacts)
+    problems = [*machine_problems(plan, host.name, machine), *release_problems(plan, live)]
+    flow.require(name="the host is fit", problems=problems, fact="fit for what runs on it")
+
+
+def machine_problems(plan: Plan, name: str, machine: Machine | None) -> list[str]:
+    """Why a host cannot take its part; empty when it can."""
+    if machine is None:
+        return [f"{name}: does not tell its operating system; is it a Debian or Ubuntu with awk and df?"]
+    found = []
+    if machine.version not in SUPPORTED.get(machine.os, ()):
+        found.append(f"{name}: is {machine.os} {machine.version}; known are Debian 12 and 13, Ubuntu 22.04 and 24.04")
+    if (machine.os, machine.version) == ("debian", "12") and plan.fleet.docker_source == "debian":
+        found.append(
+            f"{name}: Debian 12's own packages have no compose v2; "
+            "set fleet.docker_source to 'docker' (Docker's repository)"
+        )
+    if not machine.python:
+        found.append(f"{name}: has no python3; run: apt-get install -y python3")
+    if machine.disk < MIN_DISK:
+        found.append(f"{name}: {machine.disk} MiB free on /, {MIN_DISK} are needed; look: du -xh / | sort -h | tail")
+    address = plan.hosts[name].address
+    if address not in machine.addresses:
+        has = " ".join(machine.addresses)
+        found.append(f"{name}: address {address} of the inventory is not the host's own; it has {has}")
+    for system in plan.systems_on(name):
+        for service, settings in plan.services_on(system, name).items():
+            key = f"{system}.services.{service}"
+            if settings.cpus > machine.cpus:
+                found.append(f"{name}: {key}.cpus is {settings.cpus}, the host has {machine.cpus}")
+            if octets(settings.memory) > machine.memory * 1024**2:
+                found.append(f"{name}: {key}.memory is {settings.memory}, the host has {machine.memory}M")
+    return found
+
+
+def release_problems(plan: Plan, live: dict[str, Live]) -> list[str]:
+    """Releases that this run asks for and that cannot be reached from what is live."""
+    wanted = plan.run.release
+    return [
+        f"{name}: {state.release} is live and {wanted} is asked for; this version of Changeover installs a release, "
+        "it does not yet go from one to another. Leave release= out to keep what is live"
+        for name, state in live.items()
+        if wanted and state.release not in (None, wanted)
+    ]

@@ -1,0 +1,99 @@
+"""A bare Debian or Ubuntu host gets its engine, its deploy user, its folders and the right time (S1, prerequisites)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import deploy
+from pyinfra.facts.server import LinuxDistribution
+from pyinfra.operations import apt, files, server
+
+from changeover.files import Directory, File, render
+from changeover.settings import Fleet
+from facts.host import STATE_DIR, MachineFacts
+from operations import units
+from operations.files import tree
+
+PACKAGES = {
+    "debian": ["docker.io", "docker-cli", "docker-compose", "docker-buildx"],
+    "docker": ["docker-ce", "docker-ce-cli", "containerd.io", "docker-compose-plugin", "docker-buildx-plugin"],
+}
+DAEMON = {
+    "live-restore": True,  # containers outlive a restart of the engine
+    "log-driver": "local",
+    "log-opts": {"max-size": "20m", "max-file": "5"},
+}
+UNITS = {"docker.service": ["/etc/docker/daemon.json"], "chrony.service": ["/etc/default/chrony"]}
+KEYRING = "/etc/apt/keyrings/docker.asc"
+# SHA-256 of Docker's signing key as published at https://download.docker.com/linux/debian/gpg
+KEY_DIGEST = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570"
+
+
+@deploy("provision")
+def provision(fleet: Fleet, name: str) -> None:
+    """Engine and compose, deploy user, folders, time. Arguments: the shared settings; this host's name."""
+    if fleet.docker_source == "docker":
+        docker_repository()
+    apt.packages(
+        name="engine, compose and time packages",
+        packages=[*PACKAGES[fleet.docker_source], "chrony", "ca-certificates"],
+        update=True,
+        cache_time=86400,
+        no_recommends=True,
+    )
+    server.user(
+        name="deploy user",
+        user=fleet.deploy_user,
+        groups=["docker"],
+        append=True,
+        shell="/bin/bash",
+        public_keys=fleet.deploy_keys or None,
+    )
+    machine = host.get_fact(MachineFacts)
+    tree(
+        name="settings of engine and time, folders",
+        files=[
+            File("/etc/docker/daemon.json", daemon_json(fleet.daemon)),
+            File("/etc/default/chrony", render("chrony/default.j2", container=bool(machine and machine.container))),
+        ],
+        directories=[Directory("/srv"), Directory(STATE_DIR)],
+        check_root="/etc/docker",
+        check_command=["dockerd", "--validate", "--config-file", "{}/daemon.json"],
+    )
+    for unit, reads in host.loop(UNITS.items()):
+        units.running(name=f"{unit} runs, and after a reboot", unit=unit, reads=reads)
+
+
+@deploy("docker repository")
+def docker_repository() -> None:
+    """Docker's apt repository, its key pinned by digest (https://docs.docker.com/engine/install/debian/)."""
+    distribution: Any = host.get_fact(LinuxDistribution)
+    release = distribution["release_meta"]
+    files.download(
+        name="signing key of Docker's repository",
+        src=f"https://download.docker.com/linux/{release.get('ID', 'debian')}/gpg",
+        dest=KEYRING,
+        sha256sum=KEY_DIGEST,
+    )
+    tree(
+        name="Docker's repository",
+        files=[
+            File(
+                "/etc/apt/sources.list.d/docker.sources",
+                render(
+                    "docker/docker.sources.j2",
+                    distribution=release.get("ID", "debian"),
+                    suite=release.get("VERSION_CODENAME", "trixie"),
+                    keyring=KEYRING,
+                ),
+            )
+        ],
+        directories=[Directory("/etc/apt/keyrings")],
+    )
+
+
+def daemon_json(extra: dict[str, Any]) -> str:
+    """The engine's settings: ours, and the team's on top."""
+    return json.dumps({**DAEMON, **extra}, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,130 @@
+"""Writes what this run did: record.json and a page, whichever way the run ends (DESIGN.md, "How it is used")."""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from pyinfra.api.state import BaseStateCallback, StateStage
+
+from changeover import record, report
+from operations import flow, run
+
+TAIL = 20
+
+
+class Recorder(BaseStateCallback):
+    """Notes when each step ran on each host; asks pyinfra for the rest when the run is over."""
+
+    def __init__(self, state: Any, command: str):
+        self.state = state
+        self.command = command
+        self.started = datetime.now(UTC)
+        self.times: dict[tuple[str, str], list[datetime]] = {}
+
+    def operation_host_start(self, state: Any, host: Any, op_hash: str) -> None:  # type: ignore[override]
+        self.times.setdefault((op_hash, host.name), []).append(datetime.now(UTC))
+
+    def operation_host_success(self, state: Any, host: Any, op_hash: str, retry_count: int = 0) -> None:  # type: ignore[override]
+        self.times[op_hash, host.name].append(datetime.now(UTC))
+
+    def operation_host_error(self, state, host, op_hash, retry_count=0, max_retries=0):  # type: ignore[override]
+        self.times[op_hash, host.name].append(datetime.now(UTC))
+
+    def finish(self) -> None:
+        """Publishes the record and says the result; does nothing for a run that came to no step."""
+        if self.state.current_stage < StateStage.Execute or not self.times:
+            return
+        made = self._record()
+        page = report.publish(made, Path("reports"))
+        click.echo("\n" + "\n".join(summary(made, page)), err=True)
+
+    def _record(self) -> record.Record:
+        plan = run.plan()
+        steps = [self._step(op_hash, host, times) for (op_hash, host), times in self.times.items()]
+        failed = [step for step in steps if step.outcome == "failed"]
+        done = self.state.current_stage >= StateStage.Disconnect and not failed
+        ended = datetime.now(UTC)
+        names = {step.host for step in steps}
+        return record.Record(
+            id=f"{self.started:%Y%m%dT%H%M%SZ}",
+            systems=[
+                record.System(name=name, release=record.Release(from_=run.known_release(name), to=run.release(name)))
+                for name in plan.systems
+                if plan.run.system in (None, name)
+            ],
+            environment=plan.fleet.environment,
+            actor=f"{getpass.getuser()}@{socket.gethostname()}",
+            started=self.started,
+            ended=ended,
+            outcome="ok" if done else "failed" if failed else "interrupted",
+            error=self._error(failed, done),
+            changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
+            steps=steps,
+        )
+
+    def _step(self, op_hash: str, host: str, times: list[datetime]) -> record.Step:
+        start, end = times[0], times[-1] if len(times) > 1 else datetime.now(UTC)
+        meta = self.state.ops[self.state.inventory.get_host(host)][op_hash].operation_meta
+        name = next(iter(self.state.op_meta[op_hash].names), "step")
+        *phase, short = name.split(" | ")
+        outcome: record.StepOutcome = "failed"
+        detail = ""
+        if meta.is_complete() and meta.did_succeed():
+            outcome = "changed" if meta.did_change() else "ok"
+        else:
+            lines = flow.FAILURES.get(host) or (meta.stdout_lines + meta.stderr_lines if meta.is_complete() else [])
+            detail = "\n".join(lines[-TAIL:])
+        return record.Step(
+            name=short,
+            phase=phase[-1] if phase else "",
+            host=host,
+            start=start,
+            end=end,
+            outcome=outcome,
+            detail=detail,
+        )
+
+    def _error(self, failed: list[record.Step], done: bool) -> record.Error | None:
+        if done:
+            return None
+        again = f"mend it, then run again: {self.command} (what is done stays done)"
+        if not failed:
+            return record.Error(where="the control machine", why="the run was interrupted", next=f"run: {self.command}")
+        where = f"{', '.join(dict.fromkeys(s.host for s in failed))}: {failed[0].name}"
+        return record.Error(where=where, why=failed[0].detail or "it failed without a word", next=again)
+
+
+def summary(made: record.Record, page: Path) -> list[str]:
+    """The last block of a run: result, what changed, report (UX.md)."""
+    took = round((made.ended - made.started).total_seconds())
+    changed = sum(made.changes.values())
+    names = ", ".join(f"{s.name} {s.release.to}" for s in made.systems)
+    if made.outcome == "ok":
+        what = f"{changed} changes" if changed else "nothing had to be changed"
+        lines = [f" done        {names} on {made.environment}: {what} on {len(made.changes)} hosts ({took} s)"]
+    else:
+        assert made.error
+        reason = made.error.why.splitlines() or [""]
+        lines = [
+            f" {made.outcome:<11} {names} on {made.environment}, after {took} s",
+            f" where       {made.error.where}",
+        ]
+        lines += [f" {'why' if i == 0 else '':<11} {line}" for i, line in enumerate(reason[-6:])]
+        lines += [f" next        {made.error.next}"]
+    return [*lines, f" report      {page}"]
+
+
+def start(state: Any, params: dict[str, Any]) -> None:
+    """Begins to record, for runs of files (deploy.py, phases, runbooks) that may change something."""
+    files = [word for word in params.get("operations") or () if str(word).endswith(".py")]
+    if not files or params.get("dry"):
+        return
+    recorder = Recorder(state, f"pyinfra {params['inventory']} {' '.join(files)} -y")
+    state.add_callback_handler(recorder)
+    atexit.register(recorder.finish)

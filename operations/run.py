@@ -1,0 +1,117 @@
+"""This run: the checked plan, the secrets, what is live, and the guards that pyinfra lacks.
+
+config.py calls install(). All hosts' merged data is validated in pyinfra's own `state.init`, after the inventory is
+read and before anything connects; facts/pyinfra.md lists the exit codes that would otherwise be 0.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from gevent.lock import Semaphore
+from pyinfra import inventory
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.context import ctx_state
+
+from changeover import fleet
+from changeover.live import Live, parse
+from changeover.problems import SettingsError
+from changeover.secrets import Secrets
+from changeover.stack import wanted_release
+from facts.host import SystemState, state_path
+
+_plan: fleet.Plan | None = None
+_secrets: Secrets | None = None
+_live: dict[str, Live] = {}
+_lock = Semaphore()
+
+
+def install() -> None:
+    """Sets the guards. Called once, by config.py, before the inventory is loaded."""
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))  # pyinfra's own handler exits 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    context = click.get_current_context(silent=True)
+    if context:
+        _refuse(context.params)
+    state = ctx_state.get()
+    original = state.init
+
+    def init(inventory: Any, config: Any, initial_limit: Any = None) -> None:
+        original(inventory, config, initial_limit=initial_limit)
+        _check(inventory, initial_limit)
+        if context:
+            from operations import recorder
+
+            recorder.start(state, context.params)
+
+    state.init = init
+
+
+def _refuse(params: dict[str, Any]) -> None:
+    """Options and names that pyinfra takes without a word, and that hide failures."""
+    inventory_name = str(params.get("inventory"))
+    if inventory_name.endswith(".py") and not Path(inventory_name).exists():
+        raise PyinfraError(f"no inventory file {inventory_name}; there are: {_inventories()}")
+    if params.get("no_wait"):
+        raise PyinfraError("--no-wait hides failures; leave it out")
+    if params.get("serial"):
+        raise PyinfraError("--serial breaks the steps that wait for all hosts; leave it out")
+
+
+def _inventories() -> str:
+    return " ".join(sorted(str(path) for path in Path("inventories").glob("*.py"))) or "none"
+
+
+def _check(hosts: Any, limit: Any) -> None:
+    global _plan, _secrets
+    if not len(hosts) or limit is not None and not limit:
+        raise PyinfraError("no hosts selected; check --limit and the inventory file")
+    try:
+        _plan = fleet.load([(h.name, [g for g in h.groups if g != "all"], h.data.dict()) for h in hosts])
+    except SettingsError as error:
+        raise PyinfraError(f"the settings are not right:\n{error}") from None
+    _secrets = Secrets(_plan.secrets_file())
+    if missing := _secrets.problems(_plan.secrets_wanted()):
+        lines = "\n".join(f"error  {line}" for line in missing)
+        raise PyinfraError(f"secrets are missing:\n{lines}\n{len(missing)} errors; nothing was touched")
+
+
+def plan() -> fleet.Plan:
+    """The checked plan of this run."""
+    if _plan is None:
+        raise PyinfraError("no settings were loaded; run pyinfra from the repository's root, where config.py is")
+    return _plan
+
+
+def secrets() -> Secrets:
+    """Where this run's secrets come from."""
+    assert _secrets is not None
+    return _secrets
+
+
+def live(system: str) -> Live:
+    """What is live, as the system's coordinator said at the start of this run (asked once)."""
+    with _lock:
+        if system not in _live:
+            coordinator = plan().coordinator(system).name
+            text = inventory.get_host(coordinator).get_fact(SystemState, system=system)
+            try:
+                _live[system] = parse(text)
+            except ValueError as error:
+                where = f"{coordinator}:{state_path(system)}"
+                raise PyinfraError(f"{where}: {error}; look at it, or copy it from another host of {system}") from None
+        return _live[system]
+
+
+def known_release(system: str) -> str | None:
+    """The release that was live when this run began; None: none, or nobody asked."""
+    return _live[system].release if system in _live else None
+
+
+def release(system: str) -> str:
+    """The release that this run is about."""
+    return wanted_release(plan(), system, _live.get(system, Live()))

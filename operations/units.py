@@ -1,0 +1,31 @@
+"""systemd units: they run, they run after a reboot, and they have read their files."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+
+from facts.units import UnitState
+
+
+@operation()
+def running(unit: str, reads: Sequence[str] = ()) -> Generator[StringCommand]:
+    """
+    A unit is enabled and active; it is restarted when a file that it reads is newer than its start.
+
+    Not wired to another operation's result, so that a run that was killed between the two is mended by the next.
+
+    + unit: its full name, such as docker.service
+    + reads: files that it only reads when it starts
+    """
+    state = host.get_fact(UnitState, unit=unit, reads=list(reads))
+    if not state.enabled:
+        yield StringCommand("systemctl enable", unit)
+    if not state.active:
+        yield StringCommand("systemctl start", unit)
+    elif state.stale:
+        yield StringCommand("systemctl restart", unit)
+    if state.enabled and state.active and not state.stale:
+        host.noop(f"{unit} runs, is enabled and has read its files")
