@@ -17,8 +17,15 @@ def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(prog="python -m rehearsal", description=__doc__)
     verbs = main_parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     up = verbs.add_parser("up", help="bring the hosts up, with an image registry; picks up whatever is there")
-    up.add_argument("--with", dest="extra", action="append", default=[], metavar="HOST",
-                    choices=[host.name for host in plan.ON_DEMAND], help="a host on demand too: %(choices)s")
+    up.add_argument(
+        "--with",
+        dest="extra",
+        action="append",
+        default=[],
+        metavar="HOST",
+        choices=[host.name for host in plan.ON_DEMAND],
+        help="a host on demand too: %(choices)s",
+    )
     build = verbs.add_parser("build", help="make all images, start no host")
     down = verbs.add_parser("down", help="remove hosts, volumes, network and .rehearsal; keeps the image cache")
     down.add_argument("--images", action="store_true", help="remove images, registry content and cache as well")
@@ -69,8 +76,10 @@ def run(asked: argparse.Namespace, shell: Shell) -> None:
         shell.progress.say(f" {count} images are there ({seconds(time.monotonic() - began)})")
         return
     content = up.up(shell, asked.extra)
-    shell.progress.say(f" up: {' '.join(content['hosts'])} ({seconds(time.monotonic() - began)})\n"
-                       f" ssh: ssh -F {paths.STATE / 'ssh_config'} app1   gateway: {content['gateway']['url']}")
+    shell.progress.say(
+        f" up: {' '.join(content['hosts'])} ({seconds(time.monotonic() - began)})\n"
+        f" ssh: ssh -F {paths.STATE / 'ssh_config'} app1   gateway: {content['gateway']['url']}"
+    )
 
 
 def show_status(shell: Shell, as_json: bool) -> int:
@@ -95,10 +104,15 @@ def describe(content: dict) -> list[str]:
     if content["state"] == "down":
         return ["rehearsal   down", "next        python -m rehearsal up"]
     lines = [f"rehearsal   {content['state']} since {content['started']}"]
-    lines += [f"  {name:<9} {row['state']:<9} {row['address']:<15} ssh -F {content['ssh']['config']} {name}"
-              for name, row in content["hosts"].items()]
-    lines += [f"gateway     {content['gateway']['url']} on {content['gateway']['address']}, CA {content['gateway']['ca']}",
-              f"registry    push {content['registry']['push']}   pull {content['registry']['pull']}"]
+    lines += [
+        f"  {name:<9} {row['state']:<9} {row['address']:<15} ssh -F {content['ssh']['config']} {name}"
+        for name, row in content["hosts"].items()
+    ]
+    gateway, registry = content["gateway"], content["registry"]
+    lines += [
+        f"gateway     {gateway['url']} on {gateway['address']}, CA {gateway['ca']}",
+        f"registry    push {registry['push']}   pull {registry['pull']}",
+    ]
     if content["state"] != "up":
         lines.append("next        python -m rehearsal up")
     return lines

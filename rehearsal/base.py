@@ -12,8 +12,13 @@ from .shell import Shell
 SUITE = "trixie"
 INCLUDE = "ca-certificates"
 # Manuals and translations are never read in a rehearsal; fsync at every unpacked file costs minutes in all.
-DPKG_OPTIONS = ("path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*", "path-exclude=/usr/share/doc/*",
-                "path-include=/usr/share/doc/*/copyright", "force-unsafe-io")
+DPKG_OPTIONS = (
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "force-unsafe-io",
+)
 
 
 def uris(sources: str) -> list[str]:
@@ -40,8 +45,11 @@ def apt_lines(addresses: list[str], suite: str = SUITE) -> list[str]:
 
 def machine_sources(root: Path = Path("/etc/apt")) -> str:
     """The text of this machine's apt sources; empty where there is no apt."""
-    files = [root / "sources.list", *sorted(root.glob("sources.list.d/*.sources")),
-             *sorted(root.glob("sources.list.d/*.list"))]
+    files = [
+        root / "sources.list",
+        *sorted(root.glob("sources.list.d/*.sources")),
+        *sorted(root.glob("sources.list.d/*.list")),
+    ]
     return "\n".join(file.read_text() for file in files if file.is_file())
 
 
@@ -59,15 +67,21 @@ def make(shell: Shell, docker: str, tag: str) -> None:
     if not tar.exists():
         lines = apt_lines(uris(machine_sources()))
         if not lines or engines.missing(os.geteuid(), Path("/etc/debian_version").exists(), True):
-            raise RehearsalError("no base image: no image registry answers, and this is not Debian with root",
-                                 "The base system is pulled from a registry, or made by mmdebstrap from this machine's Debian archive.",
-                                 "CHANGEOVER_REHEARSAL_IMAGES=pull python -m rehearsal up")
+            raise RehearsalError(
+                "no base image: no image registry answers, and this is not Debian with root",
+                "The base system is pulled from a registry, or made from this machine's Debian archive.",
+                "CHANGEOVER_REHEARSAL_IMAGES=pull python -m rehearsal up",
+            )
         if shutil.which("mmdebstrap") is None:
             engines.apt_install(shell, ["mmdebstrap"], "base")
         part = tar.with_suffix(".part.tar")
         part.unlink(missing_ok=True)
         options = [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
-        shell.run(["mmdebstrap", "--variant=minbase", f"--include={INCLUDE}", *options, SUITE, str(part), *lines],
-                  "base", 600, next_command="python -m rehearsal up --verbose")
+        shell.run(
+            ["mmdebstrap", "--variant=minbase", f"--include={INCLUDE}", *options, SUITE, str(part), *lines],
+            "base",
+            600,
+            next_command="python -m rehearsal up --verbose",
+        )
         part.rename(tar)
     shell.run([docker, "import", "--change", 'CMD ["bash"]', str(tar), tag], "base", 180)

@@ -11,9 +11,12 @@ from .shell import Shell
 
 
 def down(shell: Shell, with_images: bool, force: bool) -> None:
-    """Remove hosts, their volumes, network, .rehearsal, and the engine when we started it; with `with_images` the cache too."""
+    """Remove hosts, their volumes, network, .rehearsal, and the engine when we started it.
+
+    `with_images`: the images, the registry's content and the cache too. `force`: another checkout's hosts too.
+    """
     say = shell.progress.say
-    # An engine that died keeps its containers: it is started once more to have them removed, but never installed for that.
+    # An engine that died keeps its containers: it is started once more to remove them, but never installed for that.
     engine = engines.ready(shell, start=shutil.which("dockerd") is not None and (paths.STATE.exists() or with_images))
     kept = ""
     if engine is None:
@@ -37,8 +40,7 @@ def down(shell: Shell, with_images: bool, force: bool) -> None:
 def remove_hosts(shell: Shell, engine: Engine, force: bool) -> bool:
     """Remove this checkout's hosts (everybody's with `force`) and the network; returns whether others' are left."""
     found = hosts.containers(shell, engine.docker)
-    mine = {name for name, row in found.items()
-            if force or row["labels"].get("changeover.checkout") == str(paths.ROOT)}
+    mine = {name for name, row in found.items() if force or row["labels"].get("changeover.checkout") == str(paths.ROOT)}
     for checkout in sorted({found[name]["labels"].get("changeover.checkout", "?") for name in found.keys() - mine}):
         shell.progress.say(f" left alone: the hosts of {checkout} (`python -m rehearsal down` there, or --force here)")
     with shell.progress.step("hosts") as step:
@@ -51,7 +53,8 @@ def remove_hosts(shell: Shell, engine: Engine, force: bool) -> bool:
         step.outcome = f"{len(mine)} removed, with their volumes" + ("" if others else " and the network")
     left = hosts.containers(shell, engine.docker).keys() & mine
     if left:
-        raise RehearsalError(f"could not remove {', '.join(sorted(left))}", "", f"docker rm -f {' '.join(sorted(left))}")
+        names = " ".join(sorted(left))
+        raise RehearsalError(f"could not remove {names}", "", f"docker rm --force {names}")
     return others
 
 

@@ -69,8 +69,12 @@ def ready(shell: Shell, start: bool = True) -> Engine | None:
             step.outcome = f"docker started (its log: {_file('dockerd.log')})"
     code, text = shell.ask([client, "info", "--format", "{{.CgroupVersion}} {{.ServerVersion}}"])
     cgroups, _, version = text.partition(" ")
-    return Engine(client, version, plan.profile(cgroups, _may_sys_resource()),
-                  {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "BUILDKIT_PROGRESS": "plain"})
+    return Engine(
+        client,
+        version,
+        plan.profile(cgroups, _may_sys_resource()),
+        {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "BUILDKIT_PROGRESS": "plain"},
+    )
 
 
 def stop(shell: Shell) -> str:
@@ -99,10 +103,14 @@ def missing(euid: int, debian: bool, has_client: bool) -> str:
     if euid == 0 and debian:
         return ""
     if has_client:
-        return "A docker client is here but its engine does not answer, or this user may not reach it.\n" \
-               "Start Docker (Desktop), or join the docker group: sudo usermod -aG docker $USER, and log in again."
-    return "Docker with BuildKit is missing and can only be installed by itself as root on Debian.\n" \
-           "Install Docker Engine or Docker Desktop with the buildx plugin, or run this as root on Debian 12 or later."
+        return (
+            "A docker client is here but its engine does not answer, or this user may not reach it.\n"
+            "Start Docker (Desktop), or join the docker group: sudo usermod -aG docker $USER, and log in again."
+        )
+    return (
+        "Docker with BuildKit is missing and can only be installed by itself as root on Debian.\n"
+        "Install Docker Engine or Docker Desktop with the buildx plugin, or run this as root on Debian 12 or later."
+    )
 
 
 def _install_and_start(shell: Shell, client: str | None) -> str:
@@ -113,7 +121,9 @@ def _install_and_start(shell: Shell, client: str | None) -> str:
         apt_install(shell, PACKAGES, "engine")
         client = choose_client(shell)
         if client is None:
-            raise RehearsalError("docker.io was installed, but no docker client here can use BuildKit", "", "docker --version")
+            raise RehearsalError(
+                "docker.io is installed, but no docker client here has BuildKit", "", "docker --version"
+            )
     if _our_pid() is None:
         _start(shell)
     end = time.monotonic() + START_LIMIT
@@ -131,25 +141,37 @@ def apt_install(shell: Shell, packages: Sequence[str], log: str) -> None:
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=180"]
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     shell.run([*apt, "update"], log, 180, quiet, next_command="apt-get update")
-    shell.run([*apt, "install", "-y", "--no-install-recommends", *packages], log, 600, quiet,
-              next_command=f"apt-get install {' '.join(packages)}")
+    shell.run(
+        [*apt, "install", "-y", "--no-install-recommends", *packages],
+        log,
+        600,
+        quiet,
+        next_command=f"apt-get install {' '.join(packages)}",
+    )
 
 
 def _start(shell: Shell) -> None:
     """Start dockerd in a session of its own, so that it outlives this command."""
     folder = paths.make_private(paths.cache())
     _clear_stale_pids()
-    # Not below the engine's own control group: dockerd makes its groups at the top in any case.
     log = (folder / "dockerd.log").open("a")
-    process = subprocess.Popen(["dockerd", "--pidfile", str(folder / "docker.pid")], stdin=subprocess.DEVNULL,
-                               stdout=log, stderr=log, start_new_session=True, cwd="/")
+    process = subprocess.Popen(
+        ["dockerd", "--pidfile", str(folder / "docker.pid")],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        cwd="/",
+    )
     _file("dockerd.pid").write_text(str(process.pid))
 
 
 def _clear_stale_pids() -> None:
     """Remove pid files of a killed engine: dockerd refuses to start when another process got the number since."""
-    for file, name in ((_file("docker.pid"), "dockerd"),
-                       (Path("/var/run/docker/containerd/containerd.pid"), "containerd")):
+    for file, name in (
+        (_file("docker.pid"), "dockerd"),
+        (Path("/var/run/docker/containerd/containerd.pid"), "containerd"),
+    ):
         try:
             pid = int(file.read_text())
         except (OSError, ValueError):

@@ -18,3 +18,7 @@ class RehearsalError(Exception):
         if self.next_command:
             lines.append(f"next   {self.next_command}")
         return "\n".join(lines)
+
+
+class Ended(RehearsalError):
+    """A step that was ended because another one failed; never the reason that a person is told."""

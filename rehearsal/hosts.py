@@ -14,7 +14,8 @@ from .shell import Shell
 BOOT_LIMIT = 90
 """Seconds a host may take from start to `systemctl is-system-running` = running (2 s idle, 10 s on a busy machine)."""
 
-# Runs in the host as root; standard input is authorized_keys. Answers with the host's public key. $1: seconds it may take.
+# Runs in the host as root with authorized_keys on standard input; answers with the host's public key.
+# $1: seconds it may take; $2: units that this host alone has.
 SETTLE = r"""
 set -eu
 limit=$1 wanted=$2
@@ -25,7 +26,8 @@ mv /home/admin/.ssh/authorized_keys.part /home/admin/.ssh/authorized_keys
 until [ -S /run/dbus/system_bus_socket ] || [ "$limit" -le 0 ]; do sleep 0.2; limit=$((limit - 1)); done
 state=$(timeout "$1" systemctl is-system-running --wait || true)
 if [ "$state" != running ]; then
-  echo "systemd says '$state'; failed units: $(systemctl --failed --plain --no-legend | cut -d' ' -f1 | tr '\n' ' ')" >&2
+  failed=$(systemctl --failed --plain --no-legend | cut -d' ' -f1 | tr '\n' ' ')
+  echo "systemd says '$state'; failed units: $failed" >&2
   exit 3
 fi
 for unit in $wanted; do systemctl is-enabled -q "$unit" || systemctl enable -q --now "$unit"; done
@@ -68,17 +70,32 @@ def network(shell: Shell, docker: str, subnet: str) -> None:
 
     Raises RehearsalError when it cannot be made (overlapping addresses).
     """
-    code, text = shell.ask([docker, "network", "inspect", plan.NETWORK, "--format", "{{range .IPAM.Config}}{{.Subnet}}{{end}}"])
+    subnets = "{{range .IPAM.Config}}{{.Subnet}}{{end}}"
+    code, text = shell.ask([docker, "network", "inspect", plan.NETWORK, "--format", subnets])
     if code == 0 and text == subnet:
         return
     if code == 0:
         shell.run([docker, "network", "rm", plan.NETWORK], "network", 30, next_command="python -m rehearsal down")
-    shell.run([docker, "network", "create", "--label", f"{plan.LABEL}=1", "--subnet", subnet, plan.NETWORK], "network", 30,
-              next_command="CHANGEOVER_REHEARSAL_SUBNET=172.31.99.0/24 python -m rehearsal up")
+    label = f"{plan.LABEL}=1"
+    shell.run(
+        [docker, "network", "create", "--label", label, "--subnet", subnet, plan.NETWORK],
+        "network",
+        30,
+        next_command="CHANGEOVER_REHEARSAL_SUBNET=172.31.99.0/24 python -m rehearsal up",
+    )
 
 
-def bring_up(shell: Shell, engine: Engine, host: Host, image: str, subnet: str, owner: dict[str, str],
-             found: dict | None, public_key: str, units: Sequence[str]) -> str:
+def bring_up(
+    shell: Shell,
+    engine: Engine,
+    host: Host,
+    image: str,
+    subnet: str,
+    owner: dict[str, str],
+    found: dict | None,
+    public_key: str,
+    units: Sequence[str],
+) -> str:
     """Bring one host up, whatever state it was in, and wait until it is one. Returns its public host key.
 
     Raises RehearsalError with the host's own words when it does not get there in BOOT_LIMIT seconds.
@@ -106,10 +123,25 @@ def bring_up(shell: Shell, engine: Engine, host: Host, image: str, subnet: str, 
 
 
 def _settled(shell: Shell, docker: str, host: Host, public_key: str, units: Sequence[str], strict: bool) -> str:
-    words = [docker, "exec", "-i", host.container, "sh", "-c", SETTLE if strict else SETTLE.replace("exit 3", ":"),
-             "settle", str(BOOT_LIMIT), " ".join(units)]
-    text = shell.run(words, f"host-{host.name}", BOOT_LIMIT + 10, input=public_key,
-                     next_command=f"docker exec {host.container} journalctl -b -p warning --no-pager")
+    words = [
+        docker,
+        "exec",
+        "-i",
+        host.container,
+        "sh",
+        "-c",
+        SETTLE if strict else SETTLE.replace("exit 3", ":"),
+        "settle",
+        str(BOOT_LIMIT),
+        " ".join(units),
+    ]
+    text = shell.run(
+        words,
+        f"host-{host.name}",
+        BOOT_LIMIT + 10,
+        input=public_key,
+        next_command=f"docker exec {host.container} journalctl -b -p warning --no-pager",
+    )
     return text.splitlines()[-1].strip()
 
 
@@ -146,7 +178,16 @@ def known_hosts(keys: dict[str, str], hosts: Iterable[Host], subnet: str) -> str
 def ssh_config(hosts: Iterable[Host], key: str, known: str, control_path: str) -> str:
     """An ssh_config with which `ssh -F FILE app1` works. Pure."""
     blocks = [f"Host {host.name} {host.fqdn}\n  HostName 127.0.0.1\n  Port {host.ssh_port}\n" for host in hosts]
-    common = ["Host *", f"  User {plan.USER}", f"  IdentityFile {key}", "  IdentitiesOnly yes",
-              f"  UserKnownHostsFile {known}", "  StrictHostKeyChecking yes", "  ControlMaster auto",
-              f"  ControlPath {control_path}", "  ControlPersist 60s", "  LogLevel ERROR"]
+    common = [
+        "Host *",
+        f"  User {plan.USER}",
+        f"  IdentityFile {key}",
+        "  IdentitiesOnly yes",
+        f"  UserKnownHostsFile {known}",
+        "  StrictHostKeyChecking yes",
+        "  ControlMaster auto",
+        f"  ControlPath {control_path}",
+        "  ControlPersist 60s",
+        "  LogLevel ERROR",
+    ]
     return "\n".join([*blocks, *common]) + "\n"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,13 +93,20 @@ def service_images(base_tag: str, source: str) -> dict[str, Image]:
     for name, (names, official) in SERVICES.items():
         context = paths.IMAGES / name
         seed = content_hash([], official) if source == "pull" else content_hash(files_in(context), base_tag)
-        made[name] = Image(f"changeover/{name}:{seed}", context, context / "Dockerfile", {"BASE": base_tag},
-                           names=names, official=official)
+        made[name] = Image(
+            f"changeover/{name}:{seed}",
+            context,
+            context / "Dockerfile",
+            {"BASE": base_tag},
+            names=names,
+            official=official,
+        )
     return made
 
 
 def example_images(services: dict[str, Image], examples: Path) -> list[Image]:
-    """The examples' own images, read from examples/*/images.json (a list of name, context, dockerfile, base, releases).
+    """The examples' own images, read from examples/*/images.json (a list of name, context, dockerfile, base, releases
+    and, where wanted, build_args).
 
     Raises RehearsalError for a file that does not say what it should.
     """
@@ -109,24 +116,39 @@ def example_images(services: dict[str, Image], examples: Path) -> list[Image]:
             for entry in json.loads(file.read_text()):
                 context = examples.parent / entry["context"]
                 below = services[entry["base"]].tag
+                # An argument that names one of our images (a builder's, say) gets that image.
+                extra = {
+                    key: services[value].tag if value in services else value
+                    for key, value in entry.get("build_args", {}).items()
+                }
                 sources = files_in(context)
                 for release in entry["releases"]:
-                    tag = content_hash(sources, entry["dockerfile"], below, release)
+                    tag = content_hash(sources, entry["dockerfile"], below, release, json.dumps(extra, sort_keys=True))
                     name = entry["name"]
-                    made.append(Image(f"changeover/{name.replace('/', '-')}-{release}:{tag}", context,
-                                      context / entry["dockerfile"], {"BASE": below, "RELEASE": release},
-                                      names=(f"{name}:{release}",)))
+                    made.append(
+                        Image(
+                            f"changeover/{name.replace('/', '-')}-{release}:{tag}",
+                            context,
+                            context / entry["dockerfile"],
+                            {**extra, "BASE": below, "RELEASE": release},
+                            names=(f"{name}:{release}",),
+                        )
+                    )
         except (ValueError, KeyError, TypeError) as error:
-            raise RehearsalError(f"{file.relative_to(examples.parent)}: {type(error).__name__}: {error}",
-                                 'A list of {"name", "context", "dockerfile", "base", "releases"} is asked for; '
-                                 f'"base" is one of {", ".join(services)}.', "python -m rehearsal build") from error
+            raise RehearsalError(
+                f"{file.relative_to(examples.parent)}: {type(error).__name__}: {error}",
+                'A list of {"name", "context", "dockerfile", "base", "releases"} is asked for; '
+                f'"base" is one of {", ".join(services)}.',
+                "python -m rehearsal build",
+            ) from error
     return made
 
 
 def local_tags(shell: Shell, docker: str) -> set[str]:
     """The tags of our images that the engine holds."""
-    code, text = shell.ask([docker, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter",
-                            "reference=changeover/*"])
+    code, text = shell.ask(
+        [docker, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=changeover/*"]
+    )
     return set(text.split()) if code == 0 else set()
 
 
@@ -149,15 +171,20 @@ def ca_bundle() -> str | None:
 
 def pull(shell: Shell, docker: str, image: Image) -> None:
     """Pull the official image and give it our tag (limit 10 min)."""
-    shell.run([docker, "pull", "--quiet", image.official], image.log, 600,
-              next_command=f"{SOURCE_VARIABLE}=build python -m rehearsal up")
+    shell.run(
+        [docker, "pull", "--quiet", image.official],
+        image.log,
+        600,
+        next_command=f"{SOURCE_VARIABLE}=build python -m rehearsal up",
+    )
     shell.run([docker, "tag", image.official, image.tag], image.log, 30)
 
 
 def build(shell: Shell, docker: str, env: dict[str, str], image: Image) -> None:
     """Build an image from its context (limit 15 min)."""
-    shell.run(build_words(docker, image, ca_bundle()), image.log, 900, env,
-              next_command="python -m rehearsal build --verbose")
+    shell.run(
+        build_words(docker, image, ca_bundle()), image.log, 900, env, next_command="python -m rehearsal build --verbose"
+    )
 
 
 def choose_source(shell: Shell, docker: str, asked: str, folder: Path) -> str:
@@ -166,8 +193,11 @@ def choose_source(shell: Shell, docker: str, asked: str, folder: Path) -> str:
     Raises RehearsalError for a value that is none of auto, build, pull.
     """
     if asked not in SOURCES:
-        raise RehearsalError(f"{SOURCE_VARIABLE}={asked}", f"It is one of {', '.join(SOURCES)}.",
-                             f"{SOURCE_VARIABLE}=auto python -m rehearsal up")
+        raise RehearsalError(
+            f"{SOURCE_VARIABLE}={asked}",
+            f"It is one of {', '.join(SOURCES)}.",
+            f"{SOURCE_VARIABLE}=auto python -m rehearsal up",
+        )
     if asked != "auto":
         return asked
     memory = folder / "images-source"
@@ -177,19 +207,3 @@ def choose_source(shell: Shell, docker: str, asked: str, folder: Path) -> str:
     source = "pull" if answered else "build"
     memory.write_text(source)
     return source
-
-
-def in_order(images: Sequence[Image]) -> list[Image]:
-    """Images so that what others are built FROM comes first; a need that is in none of them is left out. Pure."""
-    by_tag = {image.tag: image for image in images}
-    ordered: dict[str, Image] = {}
-
-    def add(image: Image) -> None:
-        below = by_tag.get(image.build_args.get("BASE", ""))
-        if below is not None:
-            add(below)
-        ordered.setdefault(image.tag, image)
-
-    for image in images:
-        add(image)
-    return list(ordered.values())

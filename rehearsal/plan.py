@@ -46,8 +46,13 @@ class Host:
 
 HOSTS = (
     Host("ops1", 10, 2301, ((REGISTRY_PORT, 5000),), volumes=((REGISTRY_VOLUME, "/var/lib/docker-registry"),)),
-    Host("edge1", 11, 2302, ((HTTP_PORT, 80), (HTTPS_PORT, 443)),
-         aliases=tuple(f"{name}.{DOMAIN}" for name in GATEWAY_NAMES)),
+    Host(
+        "edge1",
+        11,
+        2302,
+        ((HTTP_PORT, 80), (HTTPS_PORT, 443)),
+        aliases=tuple(f"{name}.{DOMAIN}" for name in GATEWAY_NAMES),
+    ),
     Host("app1", 12, 2303),
     Host("app2", 13, 2304),
     Host("data1", 14, 2305),
@@ -71,11 +76,26 @@ def address(host: Host, subnet: str = SUBNET) -> str:
     return str(network[host.offset])
 
 
-EXPLICIT = ("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--cap-drop", "SYS_TIME",
-            "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-            "--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private")
-"""For cgroup v1 (which refuses --privileged with a private cgroup namespace, moby issue 40788) and for engines that may not
-give CAP_SYS_RESOURCE. SYS_TIME is kept back: the clock is this machine's, not the host's."""
+EXPLICIT = (
+    "--cap-add",
+    "ALL",
+    "--cap-drop",
+    "SYS_RESOURCE",
+    "--cap-drop",
+    "SYS_TIME",
+    "--security-opt",
+    "seccomp=unconfined",
+    "--security-opt",
+    "apparmor=unconfined",
+    "--security-opt",
+    "systempaths=unconfined",
+    "--device-cgroup-rule",
+    "a *:* rwm",
+    "--cgroupns",
+    "private",
+)
+"""For cgroup v1 (which refuses --privileged with a private cgroup namespace, moby issue 40788) and for engines that
+may not give CAP_SYS_RESOURCE. SYS_TIME is kept back: the clock is this machine's, not the host's."""
 PRIVILEGED = ("--privileged", "--cgroupns=private")
 """For cgroup v2, where systemd needs a writable /sys/fs/cgroup and only --privileged gives one."""
 
@@ -87,8 +107,26 @@ def profile(cgroup_version: str, has_sys_resource: bool) -> tuple[str, ...]:
 
 def run_words(host: Host, image: str, rights: Sequence[str], subnet: str, labels: dict[str, str]) -> list[str]:
     """What follows `docker run` to start a host: systemd as PID 1 with an address, ports and an engine of its own."""
-    words = ["-d", "--name", host.container, "--hostname", host.name, "--network", NETWORK,
-             "--ip", address(host, subnet), "--restart", "on-failure:5", "--stop-signal", "SIGRTMIN+3", "--stop-timeout", "30"]
+    words = [
+        "-d",
+        "--name",
+        host.container,
+        "--hostname",
+        host.name,
+        "--domainname",
+        DOMAIN,
+        "--network",
+        NETWORK,
+        "--ip",
+        address(host, subnet),
+        "--stop-signal",
+        "SIGRTMIN+3",
+        "--stop-timeout",
+        "30",
+        # `systemctl reboot` in the host ends its container with an error, and so comes back.
+        "--restart",
+        "on-failure:5",
+    ]
     for alias in (host.name, host.fqdn, *host.aliases):
         words += ["--network-alias", alias]
     words += rights

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .errors import Ended
+
 HEARTBEAT = 15.0
 """Seconds of silence after which a line says what is still running (not on a terminal: there it is shown at once)."""
 
@@ -55,6 +57,9 @@ class Progress:
             self._running.append(step)
         try:
             yield step
+        except Ended:
+            step.outcome = "ended, because another step failed"
+            raise
         except BaseException:
             step.outcome, step.quiet = "failed", False
             raise

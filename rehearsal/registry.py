@@ -8,8 +8,10 @@ from .errors import RehearsalError
 from .images import Image
 from .shell import Shell
 
-ACCEPT = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, " \
-         "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.index.v1+json"
+ACCEPT = (
+    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.index.v1+json"
+)
 
 
 def push_address() -> str:
@@ -29,8 +31,11 @@ def wait_until_ready(limit: float = 30) -> None:
         if _head("/v2/")[0] == 200:
             return
         time.sleep(0.2)
-    raise RehearsalError(f"the registry on {push_address()} does not answer after {limit:.0f} s", "",
-                         "docker exec changeover-ops1 journalctl -u docker-registry --no-pager")
+    raise RehearsalError(
+        f"the registry on {push_address()} does not answer after {limit:.0f} s",
+        "",
+        "docker exec changeover-ops1 journalctl -u docker-registry --no-pager",
+    )
 
 
 def marked(name: str, image: Image) -> str:
@@ -55,7 +60,7 @@ def holds(image: Image) -> bool:
 
 
 def push(shell: Shell, docker: str, image: Image) -> None:
-    """Push an image under each of its names, the marked tag last, so that it vouches for the plain one (limit 10 min)."""
+    """Push an image under each of its names; the marked tag goes last and vouches for the plain one (limit 10 min)."""
     for name in image.names:
         for target in (name, marked(name, image)):
             full = f"{push_address()}/{target}"

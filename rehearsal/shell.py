@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import paths
-from .errors import RehearsalError
+from .errors import Ended, RehearsalError
 from .progress import Progress
 
 LAST_LINES = 20
@@ -31,15 +31,22 @@ class Shell:
         for process in list(self._running):
             end_group(process)
 
-    def run(self, words: Sequence[str], log: str, limit: float, env: Mapping[str, str] | None = None,
-            input: str | None = None, next_command: str = "") -> str:
+    def run(
+        self,
+        words: Sequence[str],
+        log: str,
+        limit: float,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        next_command: str = "",
+    ) -> str:
         """Run a long command; its output goes to `log`.log.
 
         Arguments: `limit` in seconds; `env` is added to this process's; `input` is written to it and never logged.
         Returns what it printed. Raises RehearsalError with the log's last lines when it fails or takes too long.
         """
         if self._aborted:
-            raise RehearsalError("ended, because another step failed")
+            raise Ended(f"`{brief(words)}` was not started")
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{log}.log"
         lines: list[str] = []
@@ -66,6 +73,8 @@ class Shell:
                 timer.cancel()
                 end_group(process)
                 self._running.discard(process)
+        if code != 0 and self._aborted:
+            raise Ended(f"`{brief(words)}` was ended")
         if code != 0:
             took_too_long = time.monotonic() - started >= limit
             what = f"`{brief(words)}` " + (f"was ended after {limit:.0f} s" if took_too_long else f"exited {code}")
@@ -74,10 +83,17 @@ class Shell:
         return "".join(lines)
 
     def ask(self, words: Sequence[str], limit: float = 30, input: str | None = None) -> tuple[int, str]:
-        """Run a short question; returns exit code (124: too long, 127: no such command) and standard output, stripped."""
+        """Run a short question; returns its exit code (124: too long, 127: no such command) and what it printed."""
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=limit, input=input, errors="replace",
-                                  stdin=subprocess.DEVNULL if input is None else None)
+            done = subprocess.run(
+                words,
+                capture_output=True,
+                text=True,
+                timeout=limit,
+                input=input,
+                errors="replace",
+                stdin=subprocess.DEVNULL if input is None else None,
+            )
         except FileNotFoundError:
             return 127, ""
         except subprocess.TimeoutExpired:
@@ -111,8 +127,16 @@ def end_group(process: "subprocess.Popen[str]") -> None:
 
 def _start(words: Sequence[str], env: Mapping[str, str] | None, stderr: int) -> "subprocess.Popen[str]":
     try:
-        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True,
-                                errors="replace", env={**os.environ, **(env or {})}, start_new_session=True)
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            errors="replace",
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
     except FileNotFoundError as error:
         raise RehearsalError(f"{words[0]} is not installed", "", "") from error
 

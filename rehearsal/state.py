@@ -48,8 +48,9 @@ def lock(progress: Progress, limit: float = LOCK_LIMIT) -> Iterator[None]:
                 held.seek(0)
                 holder = held.read().strip() or "another rehearsal command"
                 if time.monotonic() > end:
-                    raise RehearsalError(f"{holder} still holds the lock after {limit:.0f} s", "",
-                                         "python -m rehearsal status") from None
+                    raise RehearsalError(
+                        f"{holder} still holds the lock after {limit:.0f} s", "", "python -m rehearsal status"
+                    ) from None
                 if not told:
                     progress.say(f" waiting for {holder}")
                     told = True
@@ -82,16 +83,32 @@ def status(state_word: str, hosts: Iterable[Host], in_subnet: str, started: str,
     return {
         "state": state_word,
         "started": started,
-        "gateway": {"url": f"https://{name}.{plan.DOMAIN}:{plan.HTTPS_PORT}", "address": "127.0.0.1",
-                    "http_port": plan.HTTP_PORT, "https_port": plan.HTTPS_PORT, "ca": str(state / "ca.crt")},
+        "gateway": {
+            "url": f"https://{name}.{plan.DOMAIN}:{plan.HTTPS_PORT}",
+            "address": "127.0.0.1",
+            "http_port": plan.HTTP_PORT,
+            "https_port": plan.HTTPS_PORT,
+            "ca": str(state / "ca.crt"),
+        },
         "registry": {"push": registry.push_address(), "pull": registry.pull_address()},
-        "ssh": {"user": plan.USER, "key": str(state / "ssh_key"), "known_hosts": str(state / "known_hosts"),
-                "config": str(state / "ssh_config")},
+        "ssh": {
+            "user": plan.USER,
+            "key": str(state / "ssh_key"),
+            "known_hosts": str(state / "known_hosts"),
+            "config": str(state / "ssh_config"),
+        },
         "tls": {"certificate": str(state / "tls" / "server.crt"), "key": str(state / "tls" / "server.key")},
         "secrets": str(state / "secrets.env"),
-        "hosts": {host.name: {"address": plan.address(host, in_subnet), "ssh_hostname": "127.0.0.1",
-                              "ssh_port": host.ssh_port, "fqdn": host.fqdn, "container": host.container}
-                  for host in hosts},
+        "hosts": {
+            host.name: {
+                "address": plan.address(host, in_subnet),
+                "ssh_hostname": "127.0.0.1",
+                "ssh_port": host.ssh_port,
+                "fqdn": host.fqdn,
+                "container": host.container,
+            }
+            for host in hosts
+        },
     }
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from . import base, hosts, images, paths, plan, registry, state, trust
 from . import engine as engines
 from .engine import Engine
+from .errors import Ended
 from .images import Image
 from .plan import Host
 from .shell import Shell
@@ -30,8 +31,9 @@ def up(shell: Shell, extra: Sequence[str]) -> dict:
     paths.make_private(paths.STATE)
     registry_ready = threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        starting = pool.submit(bring_up_hosts, shell, engine, wanted, {k: v.tag for k, v in kinds.items()}, subnet,
-                               registry_ready)
+        starting = pool.submit(
+            bring_up_hosts, shell, engine, wanted, {k: v.tag for k, v in kinds.items()}, subnet, registry_ready
+        )
         stocking = pool.submit(stock, maker, base_image.tag, registry_ready)
         finish([starting, stocking], shell.abort)
     started, present = starting.result()
@@ -113,9 +115,18 @@ def stock(maker: Maker, base_tag: str, registry_ready: threading.Event) -> None:
         finish(pushes, maker.shell.abort)
 
 
-def bring_up_hosts(shell: Shell, engine: Engine, wanted: Sequence[Host], tags: dict[str, str], subnet: str,
-                   registry_ready: threading.Event) -> tuple[str, list[Host]]:
-    """Start the hosts side by side; write keys, ssh files and a first status.json. Returns when it began, and the hosts."""
+def bring_up_hosts(
+    shell: Shell,
+    engine: Engine,
+    wanted: Sequence[Host],
+    tags: dict[str, str],
+    subnet: str,
+    registry_ready: threading.Event,
+) -> tuple[str, list[Host]]:
+    """Start the hosts side by side; write keys, ssh files and a first status.json.
+
+    Returns when the rehearsal began, and its hosts.
+    """
     lost = not (paths.STATE / "status.json").exists()
     mark = state.owner()
     started = state.now() if lost else state.read().get("started", state.now())
@@ -133,7 +144,9 @@ def bring_up_hosts(shell: Shell, engine: Engine, wanted: Sequence[Host], tags: d
     def one(host: Host) -> None:
         units = ["docker-registry.service"] if host.name == "ops1" else []
         tag = tags.get(host.image) or host.image
-        keys[host.name] = hosts.bring_up(shell, engine, host, tag, subnet, mark, found.get(host.container), public_key, units)
+        keys[host.name] = hosts.bring_up(
+            shell, engine, host, tag, subnet, mark, found.get(host.container), public_key, units
+        )
         if units:
             registry.wait_until_ready()
             registry_ready.set()
@@ -158,9 +171,11 @@ def ours(found: dict | None, mark: dict[str, str]) -> bool:
 def finish(futures: Sequence[Future], abort: Callable[[], None]) -> None:
     """Wait for all; when one fails, end the others' commands at once and raise that first error."""
     done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-    failed = [future for future in done if future.exception() is not None]
-    if failed:
-        for future in futures:
-            future.cancel()
-        abort()
-        raise failed[0].exception() or RuntimeError("unreachable")
+    if all(future.exception() is None for future in done):
+        return
+    for future in futures:
+        future.cancel()
+    abort()
+    wait(futures)
+    errors = [future.exception() for future in futures if not future.cancelled() and future.exception()]
+    raise next((error for error in errors if not isinstance(error, Ended)), errors[0]) or RuntimeError()
