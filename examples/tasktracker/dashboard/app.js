@@ -30,7 +30,7 @@ function fill(list, items, empty) {
   at(list).replaceChildren(...(items.length ? items : [nothing]));
 }
 
-const when = (time) => new Date(time).toLocaleString();
+const when = (time) => `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 async function showTopics(fresh) {
   const topics = await call("/api/v1/topics?limit=20");
@@ -48,7 +48,7 @@ function decision(id, verb, label) {
 
 async function showProposals() {
   if (RELEASE.startsWith("1.0.")) return;
-  const answer = await fetch(`${PROPOSALS}?status=pending&limit=10`);
+  const answer = await fetch(`${PROPOSALS}?status=pending&limit=5`);
   at("proposals-panel").hidden = !answer.ok; // 403 while the flag is off
   if (!answer.ok) return;
   const { items } = await answer.json();
@@ -75,13 +75,28 @@ async function attempt(work) {
   }
 }
 
+// Many events in a row ask for the list once, not once each.
+const soon = {};
+function later(work) {
+  clearTimeout(soon[work.name]);
+  soon[work.name] = setTimeout(() => attempt(work), 300);
+}
+
+let newest;
+function showNewTopic() {
+  return showTopics(newest);
+}
+
 function heard({ topic, event, data }) {
   if (topic === "system") return;
   at("events").querySelector(".empty")?.remove();
   at("events").prepend(item(`${topic}: ${event}`, data.title || data.external_id || when(Date.now()), true));
   while (at("events").children.length > 12) at("events").lastChild.remove();
-  if (event === "topic_created") attempt(() => showTopics(data.external_id));
-  if (topic === "proposals") attempt(showProposals);
+  if (event === "topic_created") {
+    newest = data.external_id;
+    later(showNewTopic);
+  }
+  if (topic === "proposals") later(showProposals);
 }
 
 function state(text, kind) {

@@ -98,19 +98,7 @@ async def decide(db: AsyncSession, proposal_id: UUID, action: str, user: str | N
     return shown
 
 
-@router.post("/proposals/{proposal_id}/approve")
-async def approve(db: Db, proposal_id: UUID, user: User = None) -> Out:
-    """Approve one: it becomes a topic or an atom, unless it was found to be a duplicate."""
-    return await decide(db, proposal_id, "approve", user)
-
-
-@router.post("/proposals/{proposal_id}/reject")
-async def reject(db: Db, proposal_id: UUID, user: User = None) -> Out:
-    """Reject one."""
-    return await decide(db, proposal_id, "reject", user)
-
-
-@router.post("/proposals/batch/approve")
+@router.post("/proposals/batch/approve")  # before the next, whose {proposal_id} would take "batch"
 async def batch_approve(db: Db, batch: Batch, user: User = None) -> dict[str, Any]:
     """Approve many, each on its own: those that cannot be are named with the reason."""
     approved, failed = [], {}
@@ -121,6 +109,18 @@ async def batch_approve(db: Db, batch: Batch, user: User = None) -> dict[str, An
             await db.rollback()
             failed[str(proposal_id)] = error.detail
     return {"approved": approved, "failed": failed}
+
+
+@router.post("/proposals/{proposal_id}/approve")
+async def approve(db: Db, proposal_id: UUID, user: User = None) -> Out:
+    """Approve one: it becomes a topic or an atom, unless it was found to be a duplicate."""
+    return await decide(db, proposal_id, "approve", user)
+
+
+@router.post("/proposals/{proposal_id}/reject")
+async def reject(db: Db, proposal_id: UUID, user: User = None) -> Out:
+    """Reject one."""
+    return await decide(db, proposal_id, "reject", user)
 
 
 @router.post("/extract", status_code=202)
