@@ -26,11 +26,13 @@ def parser() -> argparse.ArgumentParser:
         choices=[host.name for host in plan.ON_DEMAND],
         help="a host on demand too: %(choices)s",
     )
+    job = verbs.add_parser("job", help="up, then the main job: deploy, seed data, server tests; hosts stay up")
+    job.add_argument("--no-verify", action="store_true", help="leave the server tests out")
     build = verbs.add_parser("build", help="make all images, start no host")
     down = verbs.add_parser("down", help="remove hosts, volumes, network and .rehearsal; keeps the image cache")
     down.add_argument("--images", action="store_true", help="remove images, registry content and cache as well")
     down.add_argument("--force", action="store_true", help="remove another checkout's hosts as well")
-    for verb in (up, build, down):
+    for verb in (up, job, build, down):
         verb.add_argument("--verbose", action="store_true", help="show every line that a step prints")
     status = verbs.add_parser("status", help="hosts, addresses, gateway, SSH; exit code 0 when all is up")
     status.add_argument("--json", action="store_true", help="the same for a machine")
@@ -75,11 +77,16 @@ def run(asked: argparse.Namespace, shell: Shell) -> None:
         count = up.build(shell)
         shell.progress.say(f" {count} images are there ({seconds(time.monotonic() - began)})")
         return
-    content = up.up(shell, asked.extra)
+    content = up.up(shell, getattr(asked, "extra", []))
     shell.progress.say(
         f" up: {' '.join(content['hosts'])} ({seconds(time.monotonic() - began)})\n"
         f" ssh: ssh -F {paths.STATE / 'ssh_config'} app1   gateway: {content['gateway']['url']}"
     )
+    if asked.verb == "job":
+        from . import job
+
+        summary = job.job(shell, verify=not asked.no_verify)
+        shell.progress.say("\n" + "\n".join([*summary, *reach(content)]))
 
 
 def show_status(shell: Shell, as_json: bool) -> int:
@@ -87,9 +94,10 @@ def show_status(shell: Shell, as_json: bool) -> int:
     content = state.read()
     if content["state"] != "down":
         client = engines.choose_client(shell)
-        found = hosts.containers(shell, client) if client and engines.answers(shell, client) else {}
+        answers = client is not None and engines.answers(shell, client)
+        found = hosts.containers(shell, client) if client and answers else {}
         for row in content["hosts"].values():
-            row["state"] = found.get(row["container"], {"state": "gone"})["state"]
+            row["state"] = found.get(row["container"], {"state": "gone" if answers else "no engine"})["state"]
         if any(row["state"] != "running" for row in content["hosts"].values()):
             content["state"] = "broken"
     if as_json:
@@ -116,6 +124,14 @@ def describe(content: dict) -> list[str]:
     if content["state"] != "up":
         lines.append("next        python -m rehearsal up")
     return lines
+
+
+def reach(content: dict) -> list[str]:
+    """How to look at the gateway from here, as lines. Pure."""
+    gateway = content["gateway"]
+    name = gateway["url"].removeprefix("https://").partition(":")[0]
+    at = f"--cacert {gateway['ca']} --resolve {name}:{gateway['https_port']}:{gateway['address']}"
+    return [f" url         {gateway['url']}/dashboard/", f" look        curl {at} {gateway['url']}/api/health"]
 
 
 def show_url() -> int:

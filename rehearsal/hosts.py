@@ -50,12 +50,14 @@ def labels(text: str) -> dict[str, str]:
     return dict(pair.partition("=")[::2] for pair in text.split(",") if "=" in pair)
 
 
-def verdict(found: dict | None, owner: str, fingerprint: str) -> tuple[str, str]:
+def verdict(found: dict | None, owner: dict[str, str], fingerprint: str) -> tuple[str, str]:
     """What to do with a host: keep, start, create or replace; and why. Pure."""
     if found is None:
         return "create", ""
-    if found["labels"].get("changeover.owner") != owner:
-        return "replace", f"it belonged to {found['labels'].get('changeover.checkout', 'another rehearsal')}"
+    if found["labels"].get("changeover.owner") != owner["changeover.owner"]:
+        checkout = found["labels"].get("changeover.checkout", "another rehearsal")
+        lost = checkout == owner["changeover.checkout"]
+        return "replace", "its keys and secrets in .rehearsal are gone" if lost else f"it belonged to {checkout}"
     if found["labels"].get("changeover.fingerprint") != fingerprint:
         return "replace", "its image or its settings have changed"
     if found["state"] == "running":
@@ -103,14 +105,14 @@ def bring_up(
     unlabelled = plan.run_words(host, image, engine.rights, subnet, owner)
     fingerprint = plan.fingerprint(unlabelled)
     words = plan.run_words(host, image, engine.rights, subnet, {**owner, "changeover.fingerprint": fingerprint})
-    todo, why = verdict(found, owner["changeover.owner"], fingerprint)
+    todo, why = verdict(found, owner, fingerprint)
     log = f"host-{host.name}"
     if todo == "keep":
         # Whatever was asked of it since (a unit that failed in a drill, say) is not ours to judge.
         return _settled(shell, engine.docker, host, public_key, units, strict=False)
     with shell.progress.step(host.name) as step:
         if todo == "replace":
-            shell.progress.say(f" {host.name:<16} is replaced: {why}")
+            shell.progress.say(f" {host.name:<28} is replaced: {why}")
             remove(shell, engine.docker, host)
         if todo == "start":
             shell.run([engine.docker, "start", host.container], log, 60, next_command="python -m rehearsal down")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,12 +144,22 @@ def example_images(services: dict[str, Image], examples: Path) -> list[Image]:
     return made
 
 
-def local_tags(shell: Shell, docker: str) -> set[str]:
-    """The tags of our images that the engine holds."""
+def superseded(newest_first: Sequence[str], used: set[str], keep: int = 3) -> list[str]:
+    """Tags of names in `used` that are neither used nor among a name's `keep` newest. Pure."""
+    names = {tag.partition(":")[0] for tag in used}
+    old: list[str] = []
+    for name in sorted(names):
+        of_name = [tag for tag in newest_first if tag.partition(":")[0] == name]
+        old += [tag for tag in of_name[keep:] if tag not in used]
+    return old
+
+
+def local_tags(shell: Shell, docker: str) -> list[str]:
+    """The tags of our images that the engine holds, newest first."""
     code, text = shell.ask(
         [docker, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=changeover/*"]
     )
-    return set(text.split()) if code == 0 else set()
+    return text.split() if code == 0 else []
 
 
 def build_words(docker: str, image: Image, ca_bundle: str | None) -> list[str]:

@@ -97,4 +97,4 @@ class Progress:
 
 def line(name: str, outcome: str, duration: float) -> str:
     """One finished step, in columns."""
-    return f" {name:<16} {outcome:<56} {seconds(duration):>12}"
+    return f" {name:<28} {outcome:<48} {seconds(duration):>12}"

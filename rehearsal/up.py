@@ -39,6 +39,7 @@ def up(shell: Shell, extra: Sequence[str]) -> dict:
     started, present = starting.result()
     content = state.status("up", present, subnet, started)
     state.write(content)
+    maker.tidy()
     return content
 
 
@@ -64,16 +65,18 @@ def ready_engine(shell: Shell) -> Engine:
 
 
 class Maker:
-    """Makes images that the engine does not hold yet."""
+    """Makes images that the engine does not hold yet, and forgets those that were superseded long ago."""
 
     def __init__(self, shell: Shell, engine: Engine) -> None:
         self.shell, self.engine = shell, engine
         asked = os.environ.get(images.SOURCE_VARIABLE, "auto")
         self.source = images.choose_source(shell, engine.docker, asked, paths.make_private(paths.cache()))
         self._there = images.local_tags(shell, engine.docker)
+        self._used: set[str] = set()
 
     def make(self, image: Image) -> None:
         """Make one image, by the way its source asks for; nothing is done when it is there."""
+        self._used.add(image.tag)
         if image.tag in self._there:
             return
         with self.shell.progress.step(image.title) as step:
@@ -86,6 +89,12 @@ class Maker:
             else:
                 images.build(self.shell, self.engine.docker, self.engine.builder_env, image)
                 step.outcome = "image built"
+
+    def tidy(self) -> None:
+        """Remove images of ours whose content was replaced more than a few times since; those in use stay."""
+        stale = images.superseded(images.local_tags(self.shell, self.engine.docker), self._used)
+        if stale:
+            self.shell.ask([self.engine.docker, "rmi", *stale], limit=60)
 
     def push(self, image: Image, registry_ready: threading.Event) -> None:
         """Push one image when the registry is up and does not hold it."""
@@ -139,6 +148,8 @@ def bring_up_hosts(
     hosts.network(shell, engine.docker, subnet)
     # A host on demand that is up already stays part of the rehearsal.
     present = [*wanted, *(h for h in plan.ON_DEMAND if h not in wanted and ours(found.get(h.container), mark))]
+    # Written before as well: a run that is killed from here on is seen to be half-way.
+    state.write(state.status("starting", present, subnet, started))
     keys: dict[str, str] = {}
 
     def one(host: Host) -> None:

@@ -112,3 +112,8 @@ def test_apt_sources_of_both_formats() -> None:
         "deb http://two.example/debian-security trixie-security main",
     ]
     assert base.apt_lines(["http://other.example/ubuntu"]) == []
+
+
+def test_only_long_superseded_images_of_our_names_are_forgotten() -> None:
+    tags = ["a/x:5", "a/y:1", "a/x:4", "a/x:3", "a/x:2", "a/x:1", "a/z:1"]
+    assert images.superseded(tags, {"a/x:1", "a/y:1"}) == ["a/x:2"]

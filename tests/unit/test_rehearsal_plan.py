@@ -83,8 +83,8 @@ def test_addresses_follow_the_subnet() -> None:
     assert plan.address(APP, "10.9.0.0/24") == "10.9.0.12"
 
 
-def found(state: str = "running", owner: str = "me", fingerprint: str = "f1") -> dict:
-    marks = {"changeover.owner": owner, "changeover.checkout": "/elsewhere", "changeover.fingerprint": fingerprint}
+def found(state: str = "running", owner: str = "me", fingerprint: str = "f1", checkout: str = "/elsewhere") -> dict:
+    marks = {"changeover.owner": owner, "changeover.checkout": checkout, "changeover.fingerprint": fingerprint}
     return {"state": state, "labels": marks}
 
 
@@ -97,11 +97,12 @@ def found(state: str = "running", owner: str = "me", fingerprint: str = "f1") ->
         (found("created"), "start", ""),
         (found("paused"), "replace", "paused"),
         (found(owner="other"), "replace", "/elsewhere"),
+        (found(owner="other", checkout="/here"), "replace", "keys and secrets"),
         (found(fingerprint="f2"), "replace", "changed"),
     ],
 )
 def test_what_happens_to_a_host_that_is_there(there: dict | None, todo: str, why: str) -> None:
-    decided, reason = hosts.verdict(there, "me", "f1")
+    decided, reason = hosts.verdict(there, {"changeover.owner": "me", "changeover.checkout": "/here"}, "f1")
     assert decided == todo and why in reason
 
 

@@ -23,11 +23,14 @@ prepare_folders() {
   fi
 }
 
-first_start() {
+read_settings() {
   file_env POSTGRES_PASSWORD
   file_env POSTGRES_USER postgres
   file_env POSTGRES_DB "$POSTGRES_USER"
   file_env POSTGRES_INITDB_ARGS
+}
+
+first_start() {
   local method=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
   if [ -z "$POSTGRES_PASSWORD" ] && [ "$method" != trust ]; then
     echo >&2 "error: the database is not initialised and POSTGRES_PASSWORD (or POSTGRES_PASSWORD_FILE) is not set"; exit 1
@@ -63,6 +66,8 @@ first_start() {
 
 if [ "${1:0:1}" = - ]; then set -- postgres "$@"; fi
 if [ "$1" = postgres ] && ! printf '%s\n' "$@" | grep -qxE -- '-\?|--help|--version|-V|--describe-config'; then
+  # As root, before the change of user: a secret's file is often root's alone.
+  if [ ! -s "$PGDATA/PG_VERSION" ]; then read_settings; fi
   prepare_folders
   if [ "$(id -u)" = 0 ]; then exec gosu postgres "$BASH_SOURCE" "$@"; fi
   if [ -s "$PGDATA/PG_VERSION" ]; then
