@@ -8,6 +8,9 @@ _app_secrets = {
     "DATABASE_URL": "postgresql+asyncpg://tasktracker:{secret.TASKTRACKER_DB_PASSWORD}@{address.postgres}/tasktracker",
     "ADMIN_TOKEN": "{secret.ADMIN_TOKEN}",
 }
+# Worker and scheduler touch a file while NATS answers them: alive and connected, without a second Python each time.
+_app_alive = {"cmd": ["sh", "-c", "test -n \"$(find /tmp/alive -newermt '-30 seconds')\""],
+              "interval": "30s", "timeout": "10s", "retries": 3, "start_period": "40s"}
 _app_image = "{registry}/tasktracker/api:{release}"
 
 tasktracker = dict(
@@ -34,18 +37,19 @@ tasktracker = dict(
         worker=dict(
             layer=2, on="app", image=_app_image, uid=10001, env=_app_env, secrets=_app_secrets, tmpfs=["/tmp"],
             command=["taskiq", "worker", "app.tasks:broker"],
-            health={"cmd": ["true"], "interval": "30s", "timeout": "10s", "retries": 3, "start_period": "40s"},
+            health=_app_alive,
             cpus=2.0, memory="2G", cpus_reserve=0.5, memory_reserve="512M",
         ),
         scheduler=dict(
             layer=2, on="app", image=_app_image, uid=10001, env=_app_env, secrets=_app_secrets, tmpfs=["/tmp"],
-            command=["taskiq", "scheduler", "app.tasks:scheduler"], singleton=True,
+            command=["taskiq", "scheduler", "app.tasks:scheduler"], singleton=True, health=_app_alive,
             cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="64M",
         ),
         dashboard=dict(
             layer=3, on="edge", port=3000, slots=dict(blue=18010, green=18011),
             routes={"/dashboard": {"strip": True, "assets": "assets/"}},
             health={"http": "/", "interval": "5s", "timeout": "3s", "retries": 3, "start_period": "20s"},
+            tmpfs=["/tmp"],
             cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="128M",
         ),
     ),

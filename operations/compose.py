@@ -33,7 +33,7 @@ def up(directory: str, services: Sequence[str], timeout: int) -> Generator[Strin
     base = " ".join(compose_words(directory))
     yield StringCommand(
         f"{base} up -d --no-deps --wait --wait-timeout {timeout} {words} || {{ code=$?;",
-        f"echo '--- not healthy within {timeout} s; the last lines of each:' >&2;",
+        f"echo '--- not up and healthy (limit {timeout} s); state and last lines of each:' >&2;",
         f"{base} ps -a --format 'table {{{{.Service}}}}\\t{{{{.Image}}}}\\t{{{{.Status}}}}' {words} >&2;",
         f"{base} logs --no-color --tail {LOG_LINES} {words} >&2; exit $code; }}",
     )

@@ -28,7 +28,8 @@ class Recorder(BaseStateCallback):
         self.times: dict[tuple[str, str], list[datetime]] = {}
 
     def operation_host_start(self, state: Any, host: Any, op_hash: str) -> None:  # type: ignore[override]
-        self.times.setdefault((op_hash, host.name), []).append(datetime.now(UTC))
+        if op_hash in state.ops[host]:  # pyinfra also "starts" what other hosts do
+            self.times.setdefault((op_hash, host.name), []).append(datetime.now(UTC))
 
     def operation_host_success(self, state: Any, host: Any, op_hash: str, retry_count: int = 0) -> None:  # type: ignore[override]
         self.times[op_hash, host.name].append(datetime.now(UTC))

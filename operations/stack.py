@@ -33,7 +33,8 @@ def layer(
         return
     files, directories = stack_files(plan, system, specs)
     tree(name=f"{system}: files of its containers", files=files, directories=directories)
-    in_layer = [key for key, s in plan.systems[system].services.items() if s.layer == number and (not only or key in only)]
+    services = plan.systems[system].services
+    in_layer = [key for key in services if services[key].layer == number and (not only or key in only)]
     compose.up(
         name=f"{system}: layer {number} is up and healthy ({', '.join(in_layer)})",
         directory=plan.run_dir(system),

@@ -1,0 +1,44 @@
+# The commands of the README. Each says in one line what it does; python -m rehearsal --help has the rest.
+.PHONY: rehearsal rehearsal-down test test-unit test-faults lint bench venv
+
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+rehearsal: venv  ## set-up and main job: hosts up, deploy, seed data, verify; hosts stay up
+	@$(RUN) -m rehearsal job
+
+rehearsal-down: venv  ## nothing is left behind (the image cache stays: python -m rehearsal down --images)
+	@$(RUN) -m rehearsal down
+
+test: venv lint test-unit  ## set-up and the tests: under 20 minutes on 2 cores, cold
+	@$(RUN) -m rehearsal job --no-verify
+	@$(RUN) -m pytest tests/server --inventory inventories/staging.py -q
+	@$(RUN) -m pytest tests/rehearsal -q
+
+test-unit: venv
+	@$(RUN) -m pytest tests/unit -q
+
+test-faults: venv  ## the faults: under 35 minutes
+	@$(RUN) -m rehearsal job --no-verify
+	@$(RUN) -m pytest tests/faults -q
+
+lint: venv
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+bench: venv  ## the figures, side by side with the alternatives: docs/benchmarks.md
+	@$(RUN) -m rehearsal job --no-verify
+	@$(RUN) -m bench
+
+venv: $(STAMP)
+
+$(STAMP): requirements.txt
+	@echo " .venv       installing requirements.txt (about half a minute)"
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { command -v $(PYTHON) >/dev/null || { \
+		echo "error  $(PYTHON) is not installed; run: apt-get install -y python3.11 python3.11-venv"; exit 1; }; \
+		[ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3.11-venv >/dev/null && $(PYTHON) -m venv $(VENV) || { \
+		echo "error  $(PYTHON) cannot make a venv; run: sudo apt-get install -y python3.11-venv"; exit 1; }; }
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $(STAMP)
