@@ -131,8 +131,8 @@ def run_words(host: Host, image: str, rights: Sequence[str], subnet: str, labels
         words += ["--network-alias", alias]
     words += rights
     words += ["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"]
-    if host.image == "host":
-        words += ["-v", f"{host.engine_volume}:/var/lib/docker"]
+    # A bare host too, for the engine that is installed on it: layers upon the container's own layers do not stack.
+    words += ["-v", f"{host.engine_volume}:/var/lib/docker"]
     for volume, target in host.volumes:
         words += ["-v", f"{volume}:{target}"]
     for here, there in ((host.ssh_port, 22), *host.published):

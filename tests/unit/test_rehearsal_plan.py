@@ -54,10 +54,11 @@ def test_the_registry_keeps_its_content_in_a_volume_of_its_own() -> None:
     assert OPS.engine_volume != plan.REGISTRY_VOLUME
 
 
-def test_a_bare_host_has_no_engine() -> None:
+def test_a_bare_host_has_no_engine_but_room_for_one() -> None:
     bare = plan.chosen(["bare1"])[-1]
     assert bare.image == "host-bare"
-    assert values(plan.run_words(bare, "image", plan.EXPLICIT, plan.SUBNET, {}), "-v") == []
+    words = plan.run_words(bare, "image", plan.EXPLICIT, plan.SUBNET, {})
+    assert values(words, "-v") == ["changeover-bare1-docker:/var/lib/docker"]
 
 
 def test_only_known_hosts_can_be_asked_for() -> None:
