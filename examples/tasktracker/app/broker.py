@@ -94,6 +94,6 @@ def make_broker() -> Broker:
         servers=settings.NATS_URL, subject="tasktracker.jobs", stream_name="tasktracker", durable="worker",
         stream_config=StreamConfig(name="tasktracker", retention=RetentionPolicy.WORK_QUEUE),
         consumer_config=ConsumerConfig(durable_name="worker", ack_wait=300, max_deliver=5),
-        name=f"tasktracker-{settings.DEPLOYMENT_SLOT}", max_reconnect_attempts=-1, reconnect_time_wait=1,
+        name=f"tasktracker-{settings.DEPLOYMENT_SLOT}", max_reconnect_attempts=-1, reconnect_time_wait=2,
         connect_timeout=3, ping_interval=5, max_outstanding_pings=2, error_cb=nats_error,
     )

@@ -7,7 +7,10 @@ import random
 import time
 from collections.abc import AsyncIterator
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app import events, logs
 from app.api import admin, health, proposals, resources, testing
@@ -50,6 +53,19 @@ async def share_of_quota() -> float:
 
 app = FastAPI(title="TaskTracker", version=settings.RELEASE, lifespan=lifespan, max_body_size=2**20)
 app.add_middleware(RequestMetrics)
+
+
+@app.exception_handler(OSError)
+@app.exception_handler(PoolTimeout)
+@app.exception_handler(DBAPIError)
+async def database_away(_: Request, error: Exception) -> JSONResponse:
+    """503 while the database cannot be reached; what it refuses for another reason is our mistake, a 500."""
+    if isinstance(error, DBAPIError) and not error.connection_invalidated:
+        raise error
+    log.warning("the database does not answer: %s", type(error).__name__)
+    return JSONResponse({"detail": "the database does not answer"}, 503, {"Retry-After": "5"})
+
+
 app.include_router(health.router)
 app.include_router(events.router)
 groups = [resources, admin, testing] + ([proposals] if settings.has_proposals else [])

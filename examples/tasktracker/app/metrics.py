@@ -9,6 +9,7 @@ if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # must exist before
     Path(directory).mkdir(parents=True, exist_ok=True)
 
 from prometheus_client import Counter, Gauge, Histogram  # noqa: E402
+from starlette.responses import JSONResponse  # noqa: E402
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402
 
 from app.config import settings  # noqa: E402
@@ -52,7 +53,11 @@ if settings.has_proposals:
 
 
 class RequestMetrics:
-    """ASGI middleware: counts, times and logs each request by its route's template, not by its path."""
+    """ASGI middleware: counts, times and logs each request by its route's template, not by its path.
+
+    An exception of the app becomes a 500 here. Left to uvicorn it would also cut the keep-alive connection, and the
+    next request on it, an innocent one, would fail as well.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -61,16 +66,21 @@ class RequestMetrics:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status, started = 500, time.perf_counter()
+        status, begun, started = 500, False, time.perf_counter()
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
             await send(message)
 
         try:
             await self.app(scope, receive, noting)
+        except Exception:
+            if begun:
+                raise
+            log.exception("request failed", extra={"method": scope["method"], "path": scope["path"]})
+            await JSONResponse({"detail": "internal error"}, 500)(scope, receive, send)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "none")

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import flags
 from app import proposals as service
+from app.api.queue import enqueue
 from app.db import Db
 from app.models import AtomProposal, TopicProposal
 from app.proposal_tasks import extract_knowledge_from_messages
@@ -126,5 +127,4 @@ async def reject(db: Db, proposal_id: UUID, user: User = None) -> Out:
 @router.post("/extract", status_code=202)
 async def extract(limit: Annotated[int, Query(ge=1, le=100)] = 50) -> dict[str, str]:
     """Start an extraction run now instead of waiting for the schedule."""
-    task = await extract_knowledge_from_messages.kiq(limit=limit)
-    return {"task_id": task.task_id}
+    return {"task_id": await enqueue(extract_knowledge_from_messages, limit=limit)}

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.api.queue import enqueue
 from app.db import Db, session
 from app.models import Atom, Message, Topic
 from app.tasks import broker, save_message
@@ -115,12 +116,9 @@ add("messages", Message, MessageIn, MessageOut, "messages", "message.updated")
 
 @router.post("/ingest", status_code=202)
 async def ingest(messages: Annotated[list[MessageIn], Field(max_length=100)]) -> dict[str, int]:
-    """Hand up to 100 messages to the worker; 503 when the queue did not take them, and then a repeat is safe."""
-    try:
-        for message in messages:
-            await save_message.kiq(message.model_dump())
-    except Exception as error:
-        raise HTTPException(503, f"the queue does not answer ({type(error).__name__}); send it again") from None
+    """Hand up to 100 messages to the worker."""
+    for message in messages:
+        await enqueue(save_message, message.model_dump())
     return {"queued": len(messages)}
 
 
