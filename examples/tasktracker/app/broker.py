@@ -42,11 +42,20 @@ class Broker(PullBasedJetStreamBroker):
         return True
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
-        """Yield messages; a lost consumer (NATS restarted with an empty volume) is made anew."""
+        """Yield messages; a lost consumer (NATS restarted with an empty volume) is made anew.
+
+        A job that this release does not know (it was queued by a newer one) goes back to the queue for a release
+        that does: taskiq would acknowledge it, and so drop it.
+        """
         while True:
             try:
                 for message in await self.consumer.fetch(batch=1, timeout=5):
-                    yield AckableMessage(data=message.data, ack=message.ack)
+                    name = json.loads(message.data)["task_name"]
+                    if self.find_task(name):
+                        yield AckableMessage(data=message.data, ack=message.ack)
+                    else:
+                        log.warning("job %s is not known in release %s, left in the queue", name, settings.RELEASE)
+                        await message.nak(delay=30)
             except NatsTimeoutError:
                 continue
             except (NatsError, TimeoutError, OSError) as error:
@@ -78,9 +87,9 @@ class Broker(PullBasedJetStreamBroker):
 async def heartbeat(nats: Broker) -> None:
     """Touch ALIVE every 5 s, but only while NATS answers: an old file means stuck, gone or cut off."""
     while True:
-        if await nats.round_trip():
+        if answers := await nats.round_trip():
             ALIVE.touch()
-        await asyncio.sleep(5)
+        await asyncio.sleep(5 if answers else 1)
 
 
 async def nats_error(error: Exception) -> None:
@@ -89,11 +98,11 @@ async def nats_error(error: Exception) -> None:
 
 
 def make_broker() -> Broker:
-    """A job is given out again when it was not acknowledged in 5 minutes, five times at most."""
+    """A job is given out again when it was not acknowledged in 5 minutes."""
     return Broker(
         servers=settings.NATS_URL, subject="tasktracker.jobs", stream_name="tasktracker", durable="worker",
         stream_config=StreamConfig(name="tasktracker", retention=RetentionPolicy.WORK_QUEUE),
-        consumer_config=ConsumerConfig(durable_name="worker", ack_wait=300, max_deliver=5),
+        consumer_config=ConsumerConfig(durable_name="worker", ack_wait=300, max_deliver=-1),
         name=f"tasktracker-{settings.DEPLOYMENT_SLOT}", max_reconnect_attempts=-1, reconnect_time_wait=2,
         connect_timeout=3, ping_interval=5, max_outstanding_pings=2, error_cb=nats_error,
     )
