@@ -199,6 +199,7 @@ def _health(service: Service) -> dict[str, Any] | None:
         "timeout": health.timeout,
         "retries": health.retries,
         "start_period": health.start_period,
+        "start_interval": "1s",  # until the first success, so that nobody waits for a long interval
     }
 
 

@@ -26,6 +26,14 @@ def parser() -> argparse.ArgumentParser:
         choices=[host.name for host in plan.ON_DEMAND],
         help="a host on demand too: %(choices)s",
     )
+    up.add_argument(
+        "--new",
+        action="append",
+        default=[],
+        metavar="HOST",
+        choices=[host.name for host in plan.HOSTS + plan.ON_DEMAND],
+        help="a new, empty host in the place of this one: %(choices)s",
+    )
     job = verbs.add_parser("job", help="up, then the main job: deploy, seed data, server tests; hosts stay up")
     job.add_argument("--no-verify", action="store_true", help="leave the server tests out")
     build = verbs.add_parser("build", help="make all images, start no host")
@@ -77,7 +85,7 @@ def run(asked: argparse.Namespace, shell: Shell) -> None:
         count = up.build(shell)
         shell.progress.say(f" {count} images are there ({seconds(time.monotonic() - began)})")
         return
-    content = up.up(shell, getattr(asked, "extra", []))
+    content = up.up(shell, getattr(asked, "extra", []), getattr(asked, "new", []))
     shell.progress.say(
         f" up: {' '.join(content['hosts'])} ({seconds(time.monotonic() - began)})\n"
         f" ssh: ssh -F {paths.STATE / 'ssh_config'} app1   gateway: {content['gateway']['url']}"

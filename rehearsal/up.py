@@ -17,10 +17,16 @@ BUILDERS = 2
 """Images built at a time: unpacking packages is bound by cores, and two are what a small machine has."""
 
 
-def up(shell: Shell, extra: Sequence[str]) -> dict:
-    """Bring everything up, whatever is there already; returns the status. Raises RehearsalError."""
-    subnet, wanted = state.subnet(), plan.chosen(extra)
+def up(shell: Shell, extra: Sequence[str], new: Sequence[str] = ()) -> dict:
+    """Bring everything up, whatever is there already; returns the status. Raises RehearsalError.
+
+    Arguments: hosts on demand that are wanted too; hosts that are replaced by new, empty ones.
+    """
+    subnet, wanted = state.subnet(), plan.chosen([*extra, *new])
     engine = ready_engine(shell)
+    for host in wanted:
+        if host.name in new:
+            hosts.remove(shell, engine.docker, host)
     maker = Maker(shell, engine)
     base_image = images.base_image(maker.source)
     maker.make(base_image)

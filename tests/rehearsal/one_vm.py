@@ -1,0 +1,5 @@
+"""An inventory of one bare host that is everything: gateway, applications, database."""
+
+from rehearsal.inventory import hosts as _hosts
+
+staging = edge = app = data = tasktracker = hello = _hosts("bare1")

@@ -1,0 +1,85 @@
+"""What the tests on real hosts share: running pyinfra as a user does, and a shell on a host."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGING = "inventories/staging.py"
+STATUS = ROOT / ".rehearsal" / "status.json"
+
+
+@dataclass
+class Run:
+    """A finished pyinfra run: exit code, what a person saw, and the --json results (None where there are none)."""
+
+    code: int
+    text: str
+    results: dict[str, Any] | None
+
+    @property
+    def changes(self) -> int:
+        """Operations that changed something, over all hosts."""
+        assert self.results is not None, self.text
+        return self.results["totals"]["success"]
+
+
+def status() -> dict[str, Any]:
+    """The rehearsal's status; fails the test with the way on when it is down."""
+    assert STATUS.exists(), "the rehearsal is down; run: make rehearsal"
+    return json.loads(STATUS.read_text())
+
+
+def pyinfra_words(*words: str, inventory: str = STAGING) -> list[str]:
+    """The command line of a run."""
+    return [str(Path(sys.executable).with_name("pyinfra")), inventory, *words]
+
+
+def pyinfra(*words: str, inventory: str = STAGING, limit: float = 600, env: dict[str, str] | None = None) -> Run:
+    """Runs pyinfra from the repository's root; with --json among the words its results are parsed."""
+    done = subprocess.run(
+        pyinfra_words(*words, inventory=inventory),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        env={**os.environ, **(env or {})},
+    )
+    results = None
+    if "--json" in words and done.stdout.strip():
+        results = json.loads(done.stdout)["results"]
+    return Run(done.returncode, done.stdout + done.stderr, results)
+
+
+def ssh(host: str, command: str, limit: float = 60, check: bool = True) -> str:
+    """Runs a command on a host as root; returns what it printed."""
+    words = ["ssh", "-F", str(ROOT / ".rehearsal" / "ssh_config"), host, f"sudo sh -c {_quote(command)}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=limit)
+    assert not check or done.returncode == 0, f"{host}: {command}\n{done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def wait_for(what: str, look: Callable[[], Any], limit: float) -> Any:
+    """Asks until the answer is true; fails after `limit` seconds with the last answer or error."""
+    end = time.monotonic() + limit
+    last: Any = None
+    while time.monotonic() < end:
+        try:
+            if last := look():
+                return last
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            last = error
+        time.sleep(1)
+    raise AssertionError(f"{what}: not within {limit:.0f} s; last: {last}")
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
