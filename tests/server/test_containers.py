@@ -1,0 +1,171 @@
+"""The right containers run on each host, as Docker reports them, and none more."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from changeover.stack import slotted, wanted_release
+from facts.host import state_path
+
+from . import expected
+from .places import GATEWAY, NGINX, edges, members
+from .under_test import check
+
+PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+LOOP = 60  # seconds: a container that was restarted and is younger than this may be in a loop
+
+
+@pytest.fixture
+def pairs(fleet, service):
+    """(what must be, what Docker shows or None) for each container of a service."""
+    machine, system, name = service
+    if system == GATEWAY:
+        wanted = [expected.nginx(fleet.plan)]
+    else:
+        specs = fleet.specs(system, machine)
+        wanted = [expected.container(fleet.plan, system, machine, spec) for spec in specs if spec.service == name]
+    shown = {c["Config"]["Labels"].get(SERVICE): c for c in of_project(fleet, machine, system)}
+    return [(want, shown[want.name]) for want in wanted if want.name in shown]
+
+
+def of_project(fleet, machine, project):
+    """The containers of a compose project, running or not."""
+    containers = fleet.look(machine, "docker")["containers"]
+    return [c for c in containers if (c["Config"]["Labels"] or {}).get(PROJECT) == project]
+
+
+def test_exactly_the_expected_containers_are_there(fleet, machine):
+    """Of every system and of the gateway, also where there must be none; a left-over of `compose run` counts."""
+    name, plan = machine.machine, fleet.plan
+    wanted = {f"{s}-{spec.name}-1" for m, s, _ in members(plan) if m == name for spec in fleet.specs(s, name)}
+    if machine in edges(plan):
+        wanted.add(f"{GATEWAY}-{NGINX}-1")
+    ours = [c for project in (*plan.systems, GATEWAY) for c in of_project(fleet, name, project)]
+    found = {c["Name"].removeprefix("/"): c["State"]["Status"] for c in ours}
+    missing = [f"{name}: {container} is missing" for container in sorted(wanted - found.keys())]
+    extra = [f"{name}: {left} ({found[left]}) belongs to nothing" for left in sorted(found.keys() - wanted)]
+    check(missing + extra)
+
+
+def test_containers_are_healthy(pairs, service):
+    assert pairs, f"{service}: has no container"
+    problems = []
+    for want, have in pairs:
+        state = have["State"]
+        health = state.get("Health", {}).get("Status")
+        if not state["Running"] or state["Restarting"] or state["OOMKilled"]:
+            problems.append(f"{want.name}: is {state['Status']}{', ran out of memory' * state['OOMKilled']}")
+        elif want.health and health != "healthy":
+            problems.append(f"{want.name}: health is {health}")
+        started = datetime.fromisoformat(state["StartedAt"][:19]).replace(tzinfo=UTC)
+        if have["RestartCount"] and (datetime.now(UTC) - started).total_seconds() < LOOP:
+            problems.append(f"{want.name}: was restarted {have['RestartCount']} times, just now again")
+    check([f"{service}: {problem}" for problem in problems])
+
+
+def test_images_are_exact(fleet, pairs, service):
+    """The name is the data's, names a version, and the container runs what the host has under that name."""
+    images = fleet.look(service.machine, "docker")["images"]
+    problems = []
+    for want, have in pairs:
+        used = have["Config"]["Image"]
+        if used != want.image:
+            problems.append(f"{want.name}: image is {used}, not {want.image}")
+        if used.endswith(":latest") or ":" not in used.rpartition("/")[2]:
+            problems.append(f"{want.name}: image {used} names no version")
+        if images.get(used, have["Image"]) != have["Image"]:
+            problems.append(f"{want.name}: runs another image than the host has as {used}")
+    check([f"{service}: {problem}" for problem in problems])
+
+
+def test_limits_are_as_the_data_says(pairs, service):
+    """CPU and memory, limits and reservations (S1, "Resource Allocation"), as Docker reports them."""
+    differences = [
+        f"{service}: {want.name}: {key} is {have['HostConfig'][key]}, the data says {value}"
+        for want, have in pairs
+        for key, value in want.limits.items()
+        if have["HostConfig"][key] != value
+    ]
+    check(differences)
+
+
+def test_health_checks_are_as_the_data_says(pairs, service):
+    problems = []
+    for want, have in pairs:
+        found = have["Config"].get("Healthcheck") or {}
+        if want.health is None and found.get("Test") not in (None, ["NONE"]):
+            continue  # the image's own
+        wanted = want.health or {}
+        problems += [
+            f"{service}: {want.name}: {key} is {found.get(key)}, not {value}"
+            for key, value in wanted.items()
+            if found.get(key) != value
+        ]
+    check(problems)
+
+
+def test_containers_are_confined(pairs, service):
+    """Restart policy, user, no new privileges, log driver, time to stop: nothing runs wider than the data says."""
+    problems = []
+    for want, have in pairs:
+        host, config = have["HostConfig"], have["Config"]
+        found = {
+            "restart policy": (host["RestartPolicy"]["Name"], "unless-stopped"),
+            "log driver": (host["LogConfig"]["Type"], "local"),
+            "log options": (host["LogConfig"]["Config"], {"max-size": "20m", "max-file": "5"}),
+            "no-new-privileges": ("no-new-privileges:true" in (host["SecurityOpt"] or []), True),
+            "privileged": (host["Privileged"], False),
+            "user": (config["User"], config["User"] if want.user is None else want.user),
+            "stop timeout": (config.get("StopTimeout"), want.stop_timeout),
+            "command": (config["Cmd"], want.command or config["Cmd"]),
+        }
+        wrong = [(key, got, wanted) for key, (got, wanted) in found.items() if got != wanted]
+        problems += [f"{want.name}: {key} is {got}, not {wanted}" for key, got, wanted in wrong]
+    check([f"{service}: {problem}" for problem in problems])
+
+
+def test_labels_and_variables_are_as_the_data_says(pairs, service):
+    """The release label is what state.json calls live in that slot."""
+    problems = []
+    for want, have in pairs:
+        env = dict(line.split("=", 1) for line in have["Config"]["Env"])
+        for what, found, wanted in (("label", have["Config"]["Labels"], want.labels), ("variable", env, want.env)):
+            problems += [
+                f"{service}: {want.name}: {what} {key} is {found.get(key)}, not {value}"
+                for key, value in wanted.items()
+                if found.get(key) != value
+            ]
+    check(problems)
+
+
+def test_published_ports_are_as_the_data_says(pairs, service):
+    problems = []
+    for want, have in pairs:
+        bindings = have["HostConfig"]["PortBindings"] or {}
+        found = {
+            (binding["HostIp"], int(binding["HostPort"]), int(inner.split("/")[0]))
+            for inner, bound in bindings.items()
+            for binding in bound
+        }
+        problems += [f"{want.name}: {port} is not published" for port in want.ports - found]
+        problems += [f"{want.name}: {port} is published" for port in found - want.ports]
+    check([f"{service}: {problem}" for problem in problems])
+
+
+def test_state_says_what_is_live(fleet, member):
+    """A release is live, each slotted service has it in its live slot, and all hosts of the system say the same."""
+    machine, system, _ = member
+    live, plan = fleet.live(system), fleet.plan
+    coordinator = plan.coordinator(system).name
+    path = state_path(system)
+    problems = []
+    if not live.release:
+        problems.append(f"{coordinator}: {path} names no live release")
+    if fleet.look(machine, "texts").get(path) != fleet.look(coordinator, "texts").get(path):
+        problems.append(f"{member}: {path} is not {coordinator}'s")
+    for name in slotted(plan, system):
+        slot = live.slots.get(name)
+        release = slot and getattr(slot, slot.live)
+        if release != wanted_release(plan, system, live):
+            problems.append(f"{member}: {name}'s live slot {slot and slot.live} holds {release}, not {live.release}")
+    check(problems)

@@ -1,0 +1,129 @@
+"""The layer below: databases and brokers answer, are of the data's version, and keep their data on volumes."""
+
+import json
+
+import pytest
+
+from changeover.settings import Postgres
+
+from .test_containers import of_project
+from .under_test import check
+
+STATE = """
+select json_build_object(
+  'major', current_setting('server_version_num')::int / 10000,
+  'checksums', current_setting('data_checksums'),
+  'owner', pg_get_userbyid(datdba),
+  'roles', (select json_object_agg(rolname, rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)
+            from pg_roles where rolcanlogin),
+  'schema', (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'public'),
+  'extensions', (select json_agg(extname) from pg_extension))
+from pg_database where datname = current_database()
+"""
+NETWORK_LOGIN = "psql -w -h $(hostname -i) -U {user} -d {database} -Atqc 'select 1'"
+
+
+@pytest.fixture
+def settings(fleet, database) -> Postgres:
+    return fleet.plan.systems[database.system].services[database.part]
+
+
+@pytest.fixture
+def ask_database(fleet, database):
+    """Runs words in the container, and gives the answer; no answer fails the test."""
+
+    def ask(*words: str) -> dict:
+        container = f"{database.system}-{database.part}-1"
+        question = {"id": "it", "kind": "words", "words": ["docker", "exec", container, *words]}
+        answer = fleet.ask(database.machine, [question])["it"]
+        check([f"{database}: {answer['error']}"] if "error" in answer else [])
+        return answer
+
+    return ask
+
+
+def query(ask, database: str, sql: str) -> str:
+    answer = ask("psql", "-U", "postgres", "-d", database, "-XAtqc", sql)
+    check([f"psql: {answer['err']}"] if answer["code"] else [])
+    return answer["out"]
+
+
+def test_postgres_accepts_connections(ask_database, database):
+    answer = ask_database("pg_isready", "-h", "127.0.0.1", "-U", "postgres")
+    assert answer["code"] == 0, f"{database}: {answer['out']} {answer['err']}"
+
+
+def test_database_is_as_the_data_says(ask_database, database, settings):
+    """Version, checksums of pages, extensions; the owner owns the database and its schema, and is nothing more."""
+    found = json.loads(query(ask_database, settings.database, STATE))
+    missing = sorted(set(settings.extensions) - set(found["extensions"]))
+    rights = {"major": settings.major, "checksums": "on", "owner": settings.owner, "schema": settings.owner}
+    problems = [f"{key} is {found[key]}, not {value}" for key, value in rights.items() if found[key] != value]
+    problems += [f"extension {name} is missing" for name in missing]
+    if found["roles"].get(settings.owner) is not False:
+        problems.append(f"role {settings.owner} may not log in, or has more rights than an owner needs")
+    check([f"{database}: {problem}" for problem in problems])
+
+
+def test_logins_over_the_network_need_a_password(ask_database, database, settings):
+    """On its loopback the official image trusts everybody; from any other address it must not."""
+    for user in ("postgres", settings.owner):
+        answer = ask_database("sh", "-c", NETWORK_LOGIN.format(user=user, database=settings.database))
+        assert "password" in answer["err"], f"{database}: {user}: {answer['out'] or answer['err']}"
+
+
+def test_schema_is_the_live_releases(fleet, ask_database, database, settings):
+    """The migrations' own table says what state.json says."""
+    system = fleet.plan.systems[database.system]
+    if not system.migrations or system.migrations.database != database.part:
+        pytest.skip(f"{database}: no migrations are declared for it")
+    live = fleet.live(database.system)
+    versions = query(ask_database, settings.database, "select version_num from alembic_version").split()
+    wanted = {"release": live.release, "version": ",".join(versions)}
+    assert versions and live.migrated == wanted, f"{database}: state.json says {live.migrated}, the database {wanted}"
+
+
+def test_nats_is_healthy_with_jetstream(fleet, broker):
+    """Its monitoring port, asked at the container's own address, and what it says to a client on the published port."""
+    service = fleet.plan.systems[broker.system].services[broker.part]
+    address = next(iter(container(fleet, broker)["NetworkSettings"]["Networks"].values()))["IPAddress"]
+    monitoring = {"kind": "http", "address": address, "port": service.monitoring, "host": address}
+    published = {"kind": "line", "address": fleet.plan.hosts[broker.machine].address, "port": service.publish}
+    answers = fleet.ask(
+        broker.machine,
+        [
+            {**monitoring, "id": "health", "path": "/healthz"},
+            {**monitoring, "id": "jetstream", "path": "/jsz"},
+            {**published, "id": "hello"},
+        ],
+    )
+    problems = [f"{key}: {answer['error']}" for key, answer in answers.items() if "error" in answer]
+    if not problems:
+        jetstream = json.loads(answers["jetstream"]["body"] or "{}")
+        hello = answers["hello"]["line"]
+        problems += [f"/healthz is {answers['health']['status']}"] if answers["health"]["status"] != 200 else []
+        problems += ["JetStream is off"] if jetstream.get("disabled") or "config" not in jetstream else []
+        if not (hello.startswith("INFO {") and json.loads(hello[5:]).get("jetstream")):
+            problems.append(f"port {service.publish} says {hello[:80]!r}, not that of NATS with JetStream")
+    check([f"{broker}: {problem}" for problem in problems])
+
+
+def container(fleet, place) -> dict:
+    """What `docker inspect` says of a place's container."""
+    for found in of_project(fleet, place.machine, place.system):
+        if found["Name"] == f"/{place.system}-{place.part}-1":
+            return found
+    return pytest.fail(f"{place}: has no container", pytrace=False)
+
+
+def on_volume(fleet, place, folder: str) -> bool:
+    mounts = {mount["Destination"]: mount["Type"] for mount in container(fleet, place)["Mounts"]}
+    return mounts.get(folder) == "volume"
+
+
+def test_postgres_keeps_its_data_on_a_volume(fleet, database):
+    assert on_volume(fleet, database, "/var/lib/postgresql/data"), f"{database}: its data ends with the container"
+
+
+def test_nats_keeps_its_data_on_a_volume(fleet, broker):
+    assert on_volume(fleet, broker, "/data"), f"{broker}: its streams end with the container"

@@ -1,0 +1,179 @@
+"""The gateway, asked on its own address: TLS, HTTP/2, every route, sockets, cached assets, and who is turned away."""
+
+import base64
+import hashlib
+import re
+import ssl
+from datetime import UTC, datetime
+from urllib.parse import urljoin
+
+import pytest
+from cryptography import x509
+
+from changeover import gateway
+from changeover.files import digest_of
+from changeover.stack import slotted
+
+from .places import Place, route_of
+from .under_test import ROOT, check
+
+NGINX_PAGE = "<center>nginx</center>"  # nginx's own error page: the app was not asked
+STRANGER = "no-such-system.invalid"
+KEY = base64.b64encode(b"changeover tests").decode()
+ACCEPT = base64.b64encode(hashlib.sha1(f"{KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": KEY}
+
+
+def question(fleet, place: Place, path: str, **more) -> dict:
+    """A GET to the gateway for a system, over TLS where the system has it."""
+    system, settings = fleet.plan.systems.get(place.system), fleet.plan.fleet.gateway
+    tls = more.pop("tls", bool(system and system.tls))
+    return {
+        "id": "it",
+        "kind": "http",
+        "address": fleet.plan.hosts[place.machine].address,
+        "port": settings.https_port if tls else settings.http_port,
+        "host": system.domain if system else STRANGER,
+        "path": path,
+        "tls": tls,
+    } | more
+
+
+def ask(fleet, place: Place, path: str, **more) -> dict:
+    """The answer; none at all fails the test."""
+    answer = fleet.ask(place.machine, [question(fleet, place, path, **more)])["it"]
+    check([f"{place}: GET {path}: {answer['error']}"] if "error" in answer else [])
+    return answer
+
+
+def test_nginx_health_answers(fleet, edge):
+    answer = ask(fleet, edge, "/nginx-health", tls=False)
+    assert (answer["status"], answer["body"]) == (200, "ok\n"), f"{edge}: {answer['status']}"
+
+
+def test_nginx_has_loaded_what_lies_there(fleet, edge):
+    """The mark that a deploy leaves after a reload is the digest of the data's files."""
+    mark = f"{fleet.plan.fleet.gateway.run_dir}/loaded"
+    found = fleet.look(edge.machine, "files").get(mark, {}).get("target")
+    wanted = digest_of([e for e in fleet.desired(edge.machine) if e.path in gateway_files(fleet, edge)])
+    assert found == wanted, f"{edge}: {mark} is {found}, the data's files are {wanted}"
+
+
+def gateway_files(fleet, edge) -> set[str]:
+    base = f"{fleet.plan.fleet.gateway.run_dir}/conf/"
+    return {e.path for e in fleet.desired(edge.machine) if e.path.startswith(base) and hasattr(e, "content")}
+
+
+def test_an_unknown_name_is_turned_away(fleet, edge):
+    """404 over HTTP; over TLS no handshake, so that no certificate tells which systems there are."""
+    plain = question(fleet, edge, "/", id="http", tls=False)
+    secret = question(fleet, edge, "/", id="https", tls=True)
+    asked = [plain, secret] if fleet.plan.fleet.gateway.https_port and gateway_has_tls(fleet, edge) else [plain]
+    answers = fleet.ask(edge.machine, asked)
+    assert answers["http"].get("status") == 404, f"{edge}: {answers['http']}"
+    if secret in asked:
+        assert "unrecognized" in answers["https"].get("error", "").lower(), f"{edge}: a handshake for {STRANGER} passed"
+
+
+def gateway_has_tls(fleet, edge) -> bool:
+    return any(fleet.plan.systems[system].tls for system in gateway.systems(fleet.plan, edge.machine))
+
+
+def test_http_is_sent_to_https(fleet, tls_site):
+    """308 keeps a POST a POST."""
+    answer = ask(fleet, tls_site, "/some/path?and=query", tls=False)
+    port = fleet.plan.fleet.gateway.https_port
+    host = fleet.plan.systems[tls_site.system].domain + (f":{port}" if port != 443 else "")
+    found = (answer["status"], answer["headers"].get("location"))
+    assert found == (308, f"https://{host}/some/path?and=query"), f"{tls_site}: {found}"
+
+
+def test_http_2_is_negotiated(fleet, tls_site):
+    answer = ask(fleet, tls_site, "/", alpn=["h2", "http/1.1"])
+    assert answer["alpn"] == "h2", f"{tls_site}: ALPN gave {answer['alpn']}"
+
+
+def test_certificate_is_the_given_file(fleet, tls_site):
+    """The one served is the data's, has not run out, and is for the system's name."""
+    system = fleet.plan.systems[tls_site.system]
+    file = ROOT / system.tls.certificate
+    first = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", file.read_text(), re.DOTALL)
+    served = bytes.fromhex(ask(fleet, tls_site, "/nginx-health", tls=True)["der"])
+    found = x509.load_der_x509_certificate(served)
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    names = names.get_values_for_type(x509.DNSName)
+    wildcard = "*." + system.domain.partition(".")[2]
+    problems = []
+    if served != ssl.PEM_cert_to_DER_cert(first.group()):
+        problems.append(f"another certificate than {system.tls.certificate} is served")
+    if found.not_valid_after_utc <= datetime.now(UTC):
+        problems.append(f"the certificate ran out on {found.not_valid_after_utc}")
+    if system.domain not in names and wildcard not in names:
+        problems.append(f"the certificate is for {' '.join(names)}, not {system.domain}")
+    check([f"{tls_site}: {problem}" for problem in problems])
+
+
+def test_route_answers(fleet, route):
+    """200 from the service behind it, asked at its health path where that lies below the route."""
+    service, settings = route_of(fleet.plan, route)
+    prefix = route.part.rstrip("/")
+    if settings.websocket:
+        check_socket(fleet, route)
+        return
+    health = service.health.http if service.health and service.health.http else ""
+    path = health if health.startswith(f"{prefix}/") and not settings.strip else f"{prefix}/"
+    answer = ask(fleet, route, path)
+    assert answer["status"] == 200, f"{route}: GET {path} is {answer['status']}"
+    assert NGINX_PAGE not in answer["body"] and "Welcome to nginx" not in answer["body"] or not prefix, route
+
+
+def check_socket(fleet, route):
+    """101 with the right key, or a refusal by the app itself (it may want a login): never nginx's own page."""
+    answer = ask(fleet, route, route.part, headers=UPGRADE)
+    if answer["status"] == 101:
+        assert answer["headers"].get("sec-websocket-accept") == ACCEPT, f"{route}: a 101 that is not for our key"
+        return
+    assert 400 <= answer["status"] < 500 and NGINX_PAGE not in answer["body"], f"{route}: {answer['status']}"
+    fleet.notes.append(f"{route}: the service refuses a WebSocket without more ({answer['status']})")
+
+
+def test_a_longer_path_is_not_the_route(fleet, route):
+    """/api must not catch /apix."""
+    prefix = route.part.rstrip("/")
+    path = f"{prefix}x-is-nobodys"
+    others = [place for place in fleet.plan.systems[route.system].services.values() if hasattr(place, "routes")]
+    if any(path.startswith(other.rstrip("/")) and other != route.part for app in others for other in app.routes):
+        pytest.skip(f"{route}: another route takes {path}")
+    if not prefix:
+        pytest.skip(f"{route}: takes every path")
+    answer = ask(fleet, route, path)
+    assert answer["status"] == 404 and NGINX_PAGE in answer["body"], f"{route}: GET {path} is {answer['status']}"
+
+
+def test_assets_come_from_the_cache(fleet, asset_route):
+    """An asset that the page names, asked twice: the second is a HIT, with the same bytes; the page never is."""
+    _, settings = route_of(fleet.plan, asset_route)
+    base = f"{asset_route.part.rstrip('/')}/"
+    page = ask(fleet, asset_route, base)
+    links = [urljoin(base, link) for link in re.findall(r"""(?:src|href)=["']?([^"'\s>]+)""", page["body"])]
+    assets = [link for link in links if link.startswith(base + settings.assets)]
+    if not assets:
+        pytest.skip(f"{asset_route}: its page names nothing below {base}{settings.assets}")
+    first, second = ask(fleet, asset_route, assets[0]), ask(fleet, asset_route, assets[0])
+    found = (first["status"], second["status"], second["headers"].get("x-cache-status"))
+    assert found == (200, 200, "HIT"), f"{asset_route}: {assets[0]}: {found}"
+    assert first["digest"] == second["digest"]
+    assert "x-cache-status" not in page["headers"], f"{asset_route}: the page itself is cached"
+
+
+def test_live_slots_are_those_of_state_json(fleet, site):
+    """The symlink `live` leads to one mark for each service with slots: the slot that state.json calls live."""
+    live = f"{fleet.plan.fleet.gateway.run_dir}/slots/{site.system}/live"
+    slots = fleet.live(site.system).slots
+    names = slotted(fleet.plan, site.system)
+    wanted = sorted(f"{name}.{slots[name].live if name in slots else 'none'}" for name in names)
+    if not names:
+        pytest.skip(f"{site}: no service has slots")
+    found = fleet.look(site.machine, "folders").get(live)
+    assert fleet.look(site.machine, "files").get(live, {}).get("kind") == "l", f"{site}: {live} is no symlink"
+    assert found == wanted, f"{site}: {live} holds {found}, state.json says {wanted}"

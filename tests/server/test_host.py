@@ -1,0 +1,78 @@
+"""What every host is: a supported system with a running engine, the deploy user, the right time, its files."""
+
+from changeover.files import File
+from facts.files import differs
+from operations.preflight import SUPPORTED
+from operations.provision import DAEMON, UNITS
+
+from .under_test import check
+
+
+def test_operating_system_is_supported(fleet, machine):
+    found = fleet.look(machine.machine, "system")
+    assert found["version"] in SUPPORTED.get(found["os"], ()), f"{found['os']} {found['version']}"
+
+
+def test_units_run_and_will_after_a_reboot(fleet, machine):
+    """The engine, and the time synchronisation."""
+    found = fleet.look(machine.machine, "system")["units"]
+    check([f"{machine}: {unit} is {' '.join(found[unit])}" for unit in UNITS if found[unit] != ["active", "enabled"]])
+
+
+def test_no_unit_has_failed(fleet, machine):
+    check([f"{machine}: {unit} has failed" for unit in fleet.look(machine.machine, "system")["failed"]])
+
+
+def test_compose_is_version_2_or_later(fleet, machine):
+    version = fleet.look(machine.machine, "engine")["compose"]
+    assert int(version.removeprefix("v").split(".")[0]) >= 2, f"{machine}: docker compose is {version}"
+
+
+def test_engine_runs_with_the_settings_of_the_data(fleet, machine):
+    """The file says it, and the running engine has read it."""
+    found, wanted = fleet.look(machine.machine, "engine"), {**DAEMON, **fleet.plan.fleet.daemon}
+    info = found["info"]
+    registries = info["RegistryConfig"]["IndexConfigs"]
+    pools = [{"base": pool["Base"], "size": pool["Size"]} for pool in info.get("DefaultAddressPools") or []]
+    running = {
+        "live-restore": info["LiveRestoreEnabled"],
+        "log-driver": info["LoggingDriver"],
+        "insecure-registries": sorted(name for name, index in registries.items() if not index["Secure"]),
+        "default-address-pools": pools,
+    }
+    problems = [] if found["settings"] == wanted else [f"{machine}: daemon.json is {found['settings']}, not {wanted}"]
+    for key in running.keys() & wanted.keys():
+        value = sorted(wanted[key]) if key == "insecure-registries" else wanted[key]
+        if running[key] != value:
+            problems.append(f"{machine}: the running engine's {key} is {running[key]}, the data says {value}")
+    check(problems)
+
+
+def test_deploy_user_exists_and_has_no_password(fleet, machine):
+    found, wanted = fleet.look(machine.machine, "user"), fleet.plan.fleet
+    problems = [f"key of {key.split()[-1]} may not log in" for key in wanted.deploy_keys if key not in found["keys"]]
+    if found["password"] not in ("L", "LK"):
+        problems.append(f"the password is not locked (passwd -S says {found['password']})")
+    if "docker" not in found["groups"]:
+        problems.append("is not in group docker")
+    check([f"{machine}: {wanted.deploy_user}: {problem}" for problem in problems])
+
+
+def test_files_are_as_the_data_says(fleet, machine):
+    """Content by digest, mode and owner of all that a deploy puts there; contents are never shown."""
+    found = fleet.look(machine.machine, "files")
+    problems = []
+    for entry in fleet.desired(machine.machine):
+        have, kind = found.get(entry.path), "f" if isinstance(entry, File) else "d"
+        if have is None or have["kind"] != kind:
+            problems.append(f"{entry.path}: is {'missing' if have is None else 'something else than a ' + kind}")
+            continue
+        if isinstance(entry, File) and have["digest"] != entry.digest():
+            problems.append(f"{entry.path}: its content is not what the data says")
+        if have["mode"] != entry.mode:
+            problems.append(f"{entry.path}: mode {have['mode']}, not {entry.mode}")
+        for which in ("owner", "group"):
+            wanted = getattr(entry, which)
+            if differs(wanted, ":".join(have[which])):
+                problems.append(f"{entry.path}: {which} {':'.join(have[which])}, not {wanted}")
+    check([f"{machine}: {problem}" for problem in problems])

@@ -1,0 +1,181 @@
+"""The fleet under test: the plan that a deploy would follow, and what each host says, asked once for all tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import testinfra
+
+from changeover import fleet, gateway
+from changeover.files import Directory, File
+from changeover.live import Live, parse
+from changeover.problems import SettingsError
+from changeover.secrets import Secrets
+from changeover.stack import ContainerSpec, containers
+from facts.host import STATE_DIR, state_path
+from operations.provision import UNITS, daemon_json
+from operations.stack import stack_files
+
+ROOT = Path(__file__).resolve().parents[2]
+ON_HOST = Path(__file__).parent / "on_host"
+LIMIT = 90  # seconds for one look at a host
+SSH_OPTIONS = {
+    "HostName": "ssh_hostname",
+    "Port": "ssh_port",
+    "User": "ssh_user",
+    "IdentityFile": "ssh_key",
+    "UserKnownHostsFile": "ssh_known_hosts_file",
+    "StrictHostKeyChecking": "ssh_strict_host_key_checking",
+}
+
+
+class InventoryError(Exception):
+    """The inventory cannot be used; str() is the line for the person."""
+
+
+def read_inventory(path: str) -> list[SimpleNamespace]:
+    """Name, groups and merged data of each host, from pyinfra in a process of its own (it patches its process)."""
+    command = [str(Path(sys.executable).parent / "pyinfra"), path, "debug-inventory", "--json"]
+    try:
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        raise InventoryError(f"inventory {path}: no answer in 120 s; run: {' '.join(command)}") from None
+    if run.returncode or not run.stdout.strip():
+        said = run.stderr.partition("pyinfra error: ")[2].partition("\n--> ")[0] or run.stderr[-500:]
+        raise InventoryError(f"inventory {path}: {said.strip() or 'it has no hosts'}")
+    return [SimpleNamespace(**host) for host in json.loads(run.stdout, object_hook=_number_keys)]
+
+
+def _number_keys(values: dict[str, Any]) -> dict[Any, Any]:
+    """JSON makes text of the ports that are keys in the data."""
+    return {int(key) if key.isdigit() else key: value for key, value in values.items()}
+
+
+class FleetUnderTest:
+    """Arguments: the inventory's file, as pyinfra takes it. Raises InventoryError."""
+
+    def __init__(self, inventory: str):
+        hosts = read_inventory(inventory)
+        try:
+            self.plan = fleet.load([(h.name, [g for g in h.groups if g != "all"], h.data) for h in hosts])
+        except SettingsError as error:
+            raise InventoryError(f"inventory {inventory}: the settings are not right\n{error}") from None
+        self.secrets = Secrets(ROOT / self.plan.secrets_file())
+        self.notes: list[str] = []  # what is allowed but worth a line; printed at the end
+        self._data = {h.name: h.data for h in hosts}
+        self._looks: dict[str, dict[str, Any] | str] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="co-ssh-"))
+        self._config = self._folder / "config"
+        self._config.write_text("".join(self._ssh(name) for name in self._data))
+
+    def _ssh(self, name: str) -> str:
+        data = self._data[name]
+        lines = [f" {option} {data[key]}" for option, key in SSH_OPTIONS.items() if data.get(key)]
+        lines += [" LogLevel ERROR", " BatchMode yes", f" ControlPath {self._folder}/%C", " ServerAliveInterval 15"]
+        return "\n".join([f"Host {name}", *lines, ""])
+
+    def close(self) -> None:
+        """Ends the SSH connections."""
+        for name in self._looks:
+            subprocess.run(["ssh", "-F", self._config, "-O", "exit", name], capture_output=True, timeout=20)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, machine: str, script: str, argument: Any) -> dict[str, Any] | str:
+        """What a script of on_host/ prints; text is why there is nothing."""
+        host = testinfra.get_host(
+            f"ssh://{machine}", ssh_config=str(self._config), sudo=bool(self._data[machine].get("_sudo"))
+        )
+        source = (ON_HOST / f"{script}.py").read_text()
+        try:
+            answer = host.run(f"timeout {LIMIT} python3 -c %s %s", source, json.dumps(argument))
+            return json.loads(answer.stdout)
+        except RuntimeError:
+            return f"{machine}: no SSH; try: pyinfra INVENTORY --limit {machine} exec -y -- true"
+        except ValueError:
+            return f"{machine}: {script}.py ended with {answer.rc}: {answer.stderr.strip()[-300:]}"
+
+    def look(self, machine: str, topic: str) -> Any:
+        """What a host says about a topic of on_host/look.py. The first question looks at all hosts at once."""
+        if machine not in self._looks:
+            names = [name for name in self._data if name not in self._looks]
+            with ThreadPoolExecutor(8) as pool:
+                found = pool.map(lambda name: self._run(name, "look", self._asked(name)), names)
+                self._looks.update(zip(names, found, strict=True))
+        look = self._looks[machine]
+        if isinstance(look, str):
+            pytest.fail(look, pytrace=False)
+        if "error" in look[topic]:
+            pytest.fail(f"{machine}: {topic}: {look[topic]['error']}", pytrace=False)
+        return look[topic]
+
+    def ask(self, machine: str, questions: list[dict[str, Any]]) -> dict[str, Any]:
+        """Answers of on_host/ask.py by question id."""
+        answers = self._run(machine, "ask", questions)
+        if isinstance(answers, str):
+            pytest.fail(answers, pytrace=False)
+        return answers
+
+    def _asked(self, machine: str) -> dict[str, Any]:
+        plan = self.plan
+        entries = self._desired(machine, {system: Live() for system in plan.systems})
+        homes = [plan.run_dir(system) for system in plan.systems] + [plan.fleet.gateway.run_dir]
+        states = [state_path(system) for system in plan.systems]
+        slots = [f"{plan.fleet.gateway.run_dir}/slots/{system}/live" for system in plan.systems]
+        return {
+            "units": list(UNITS),
+            "user": plan.fleet.deploy_user,
+            "paths": [*(e.path for e in entries), *homes, *states, *slots, f"{plan.fleet.gateway.run_dir}/loaded"],
+            "texts": [*states, *(f"{home}/compose.yaml" for home in homes)],
+            "folders": slots,
+        }
+
+    @cache  # noqa: B019 (one object per run of the tests)
+    def live(self, system: str) -> Live:
+        """What is live, as the system's coordinator says; a system that was never installed is no reason to stop."""
+        machine = self.plan.coordinator(system).name
+        try:
+            return parse(self.look(machine, "texts").get(state_path(system)))
+        except ValueError as error:
+            return pytest.fail(f"{machine}: {state_path(system)}: {error}", pytrace=False)
+
+    def specs(self, system: str, machine: str) -> list[ContainerSpec]:
+        """The containers that a deploy would run, secrets and all."""
+        return containers(self.plan, system, machine, self.live(system), self.secrets)
+
+    def desired(self, machine: str) -> list[File | Directory]:
+        """Every file and folder that a deploy would put there; state.json has a test of its own."""
+        return self._desired(machine, {system: self.live(system) for system in self.plan.systems_on(machine)})
+
+    def _desired(self, machine: str, live: dict[str, Live]) -> list[File | Directory]:
+        plan = self.plan
+        found: list[File | Directory] = [
+            File("/etc/docker/daemon.json", daemon_json(plan.fleet.daemon)),
+            Directory("/srv"),
+            Directory(STATE_DIR),
+        ]
+        for system in plan.systems_on(machine):
+            specs = containers(plan, system, machine, live[system], self.secrets)
+            if specs:
+                files, directories = stack_files(plan, system, specs)
+                found += [*directories, *files]
+        if plan.fleet.gateway.on in plan.hosts[machine].groups:
+            with contextlib.chdir(ROOT):  # certificates are named from the repository's root
+                found += [*gateway.directories(plan, machine), *gateway.files(plan, machine), gateway.compose(plan)]
+        return found
+
+
+def check(problems: list[str]) -> None:
+    """Fails with one line for each problem, and no trace."""
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
