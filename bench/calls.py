@@ -1,0 +1,45 @@
+"""Records each operation that a deploy calls on a host. To be imported before any module that uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyinfra import host
+from pyinfra.operations import apt, server
+
+from operations import compose, files, units
+
+FOLDER = Path(".cache/bench/wanted")
+SEEN: dict[str, list[dict[str, Any]]] = {}  # host -> calls in order
+MODULES = {"tree": files, "packages": apt, "user": server, "running": units, "up": compose}
+OPERATIONS: dict[str, Callable] = {name: getattr(module, name) for name, module in MODULES.items()}
+
+
+def _recording(name: str) -> Callable:
+    def call(**arguments: Any) -> Any:
+        seen = dict(arguments)
+        if name == "tree":
+            wanted = arguments["files"]
+            arguments["files"] = list(wanted() if callable(wanted) else wanted)  # it asks the host: once is enough
+            seen["files"] = [asdict(entry) for entry in arguments["files"]]
+            seen["directories"] = [asdict(entry) for entry in arguments.get("directories", ())]
+        SEEN.setdefault(host.name, []).append({"operation": name, "arguments": seen})
+        return OPERATIONS[name](**arguments)
+
+    return call
+
+
+def replay(operation: str, arguments: dict[str, Any]) -> None:
+    """Calls an operation as it was recorded."""
+    if operation == "tree":
+        found = [files.File(**entry) for entry in arguments["files"]]
+        folders = [files.Directory(**entry) for entry in arguments["directories"]]
+        arguments = {**arguments, "files": found, "directories": folders}
+    OPERATIONS[operation](**arguments)
+
+
+for _name, _module in MODULES.items():
+    setattr(_module, _name, _recording(_name))
