@@ -6,307 +6,240 @@ Pure: takes plain dictionaries (pyinfra's merged host data), gives frozen models
 from __future__ import annotations
 
 import copy
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from changeover.problems import Problem, SettingsError, from_validation, nearest
-from changeover.settings import App, Fleet, Postgres, Run, Service, System
+from changeover.checks import checks
+from changeover.checks import host_ports as host_ports
+from changeover.plan import Host as Host
+from changeover.plan import Plan as Plan
+from changeover.problems import Problem, SettingsError, from_validation, nearest, shown
+from changeover.settings import Fleet, Run, System
 
-# Data keys that belong to pyinfra's connectors and global arguments, not to us.
-PYINFRA_KEY = re.compile(r"^(_[a-z_]+|ssh_[a-z_]+|docker_[a-z_]+|fake_[a-z_]+)$")
-PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_]+)\}")
-IMAGE_WORDS = {"registry", "mirror", "system", "service", "release"}
+Hosts = Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]
+Model = TypeVar("Model", bound=BaseModel)
+
 OWN_KEYS = {"address", "fleet", "overrides", *Run.model_fields}
+# Data keys that belong to pyinfra, not to us; a test compares them with the pyinfra that is installed.
+SSH_KEYS = {
+    f"ssh_{key}"
+    for key in (
+        "hostname port user password key key_password allow_agent look_for_keys forward_agent config_file "
+        "known_hosts_file strict_host_key_checking paramiko_connect_kwargs connect_retries "
+        "connect_retry_min_delay connect_retry_max_delay file_transfer_protocol"
+    ).split()
+}
+ARGUMENTS = {
+    f"_{key}"
+    for key in (
+        "sudo sudo_user use_sudo_login sudo_password preserve_sudo_env su_user use_su_login preserve_su_env su_shell "
+        "su_password doas doas_user dzdo dzdo_user shell_executable chdir env success_exit_codes timeout get_pty stdin "
+        "retries retry_delay retry_until temp_dir ignore_errors continue_on_error if parallel run_once serial"
+    ).split()
+}
+OTHER_CONNECTORS = re.compile(r"^(docker|fake)_[a-z_]+$")
 
 
-@dataclass(frozen=True)
-class Host:
-    """A host of the inventory: its name, its groups in order, and the private address that others reach it at."""
+@dataclass
+class _Found:
+    """What has been read so far: raw settings by name, the file each came from, and every finding."""
 
-    name: str
-    groups: tuple[str, ...]
-    address: str
+    directory: str
+    environment: str
+    raw: dict[str, Any] = field(default_factory=dict)
+    file_of: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def inventory(self) -> str:
+        return f"inventories/{self.environment}.py"
 
-@dataclass(frozen=True)
-class Plan:
-    """The checked whole: shared settings, systems by name, hosts by name in inventory order, and this run's options."""
+    @property
+    def override_file(self) -> str:
+        return f"{self.directory}/{self.environment}.py"
 
-    fleet: Fleet
-    systems: dict[str, System]
-    hosts: dict[str, Host]
-    run: Run
-    environment_file: str = ""
-    members: dict[str, list[str]] = field(default_factory=dict)
-
-    def group(self, name: str, system: str | None = None) -> list[Host]:
-        """Hosts of an inventory group, in inventory order; with a system, only those that are also in its group."""
-        wanted = {name} if system is None else {name, system}
-        return [host for host in self.hosts.values() if wanted <= set(host.groups)]
-
-    def hosts_of(self, system: str, service: str) -> list[Host]:
-        """Hosts that run a service. A singleton runs on the first of its group."""
-        settings = self.systems[system].services[service]
-        hosts = self.group(settings.on, system)
-        return hosts[:1] if isinstance(settings, App) and settings.singleton else hosts
-
-    def services_on(self, system: str, host: str, layer: int | None = None) -> dict[str, Service]:
-        """The services of a system that a host runs, by name; of one layer, or of all."""
-        return {
-            name: service
-            for name, service in self.systems[system].services.items()
-            if layer in (None, service.layer) and any(h.name == host for h in self.hosts_of(system, name))
-        }
-
-    def systems_on(self, host: str) -> list[str]:
-        """Names of the systems whose group a host is in, limited to this run's `system`."""
-        groups = self.hosts[host].groups
-        return [name for name in self.systems if name in groups and self.run.system in (None, name)]
-
-    def gateways(self, system: str) -> list[Host]:
-        """The gateways that serve a system; the first is its coordinator (CONTRACTS.md)."""
-        return self.group(self.fleet.gateway.on, system) if self.systems[system].domain else []
-
-    def coordinator(self, system: str) -> Host:
-        """The host whose state.json says what is live: the first gateway, or the first host of the system."""
-        return (self.gateways(system) or self.group(system))[0]
-
-    def run_dir(self, system: str) -> str:
-        """The system's folder on its hosts."""
-        return self.systems[system].run_dir or f"/srv/{system}"
-
-    def secrets_file(self) -> Path:
-        """The 0600 file that secrets may come from."""
-        return Path(self.fleet.secrets_file.format(environment=self.fleet.environment))
-
-    def secrets_wanted(self) -> list[tuple[str, str]]:
-        """(system, secret name) of all that the systems need, each once."""
-        wanted: dict[tuple[str, str], None] = {}
-        for system, settings in self.systems.items():
-            for service in settings.services.values():
-                for name in secret_names(service):
-                    wanted[system, name] = None
-        return list(wanted)
+    def add(self, file: str, path: str, message: str) -> None:
+        self.problems.append(Problem(file, path, message))
 
 
-def secret_names(service: Service) -> list[str]:
-    """Names of the secrets whose values a service's files are made from."""
-    names = list(service.secrets) if isinstance(service.secrets, list) else []
-    if isinstance(service.secrets, dict):
-        for text in service.secrets.values():
-            names += [key.removeprefix("secret.") for key in placeholders(text) if key.startswith("secret.")]
-    if isinstance(service, Postgres):
-        names += [service.superuser_secret, service.owner_secret]
-    return list(dict.fromkeys(names))
-
-
-def placeholders(text: str) -> list[str]:
-    """The {kind.NAME} in a text of env or secrets; other braces (JSON) are left alone."""
-    return [f"{kind}.{name}" for kind, name in PLACEHOLDER.findall(text)]
-
-
-def load(hosts: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]], directory: str = "group_data") -> Plan:
+def load(hosts: Hosts, directory: str = "group_data") -> Plan:
     """Checks the merged data of all hosts and gives the plan.
 
     Arguments: (name, groups, data) for each host in inventory order; the folder that messages name.
     Raises SettingsError with every finding.
     """
-    problems: list[Problem] = []
-    data = {name: dict(values) for name, _, values in hosts}
-    groups = {name: tuple(names) for name, names, _ in hosts}
-    known_groups = {group for names in groups.values() for group in names}
-    environment = next((names[-1] for names in groups.values() if names), "all")
-    inventory = f"inventories/{environment}.py"
-    file_of = {"fleet": f"{directory}/all.py"}
-
-    raw: dict[str, Any] = {}
-    for host, values in data.items():
-        for key, value in values.items():
-            if key in known_groups and isinstance(value, dict) or key == "fleet":
-                file_of.setdefault(key, f"{directory}/{key}.py")
-                if raw.setdefault(key, copy.deepcopy(value)) != value:
-                    problems.append(
-                        Problem(inventory, f"{host}.{key}", "differs from another host's; one system, one file")
-                    )
-            elif key not in OWN_KEYS and not PYINFRA_KEY.match(key):
-                known = OWN_KEYS | known_groups
-                problems.append(Problem(f"{directory} or {inventory}", key, f"unknown name{nearest(key, known)}"))
-    if "fleet" not in raw:
-        problems.append(Problem(f"{directory}/all.py", "fleet", "is missing"))
-
-    overrides: Mapping[str, Any] = next((values["overrides"] for values in data.values() if "overrides" in values), {})
-    override_file = f"{directory}/{environment}.py"
-    overridden = _override(raw, overrides, override_file, problems)
-
-    fleet = _model(Fleet, raw.pop("fleet", {}), "fleet", file_of["fleet"], problems, overridden, override_file)
-    systems = {
-        name: _model(System, value, name, file_of[name], problems, overridden, override_file)
-        for name, value in raw.items()
-    }
-    first = next(iter(data.values()), {})
-    run = _model(Run, {k: first[k] for k in Run.model_fields if k in first}, "--data", "the command line", problems)
-    members: dict[str, Host] = {}
-    for name, values in data.items():
-        address = values.get("address")
-        if not isinstance(address, str):
-            problems.append(
-                Problem(inventory, f"{name}.address", "is missing: the private address other hosts reach it at")
-            )
-        members[name] = Host(name, groups[name], str(address))
-    if None in systems.values() or fleet is None or run is None or problems:
-        raise SettingsError(list(dict.fromkeys(problems)))
-
-    plan = Plan(fleet, systems, members, run, override_file)
-    problems += checks(plan, file_of)
+    found = _Found(directory, next((names[-1] for _, names, _ in hosts if names), "all"))
+    _read(found, hosts)
+    overrides = _overrides(found, hosts)
+    merged = _override(found, overrides)
+    run = _run(found, hosts)
+    members = _members(found, hosts)
+    models, problems = _models(merged, found.file_of)
     if problems:
-        raise SettingsError(problems)
+        before = _models(found.raw, found.file_of)[1] if overrides else problems
+        found.problems += [_blamed(p, overrides, found.override_file, p not in before) for p in problems]
+    if found.problems or run is None:
+        raise SettingsError(found.problems)
+
+    systems = {name: model for name, model in models.items() if isinstance(model, System)}
+    plan = Plan(models["fleet"], systems, members, run)  # type: ignore[arg-type]
+    if problems := checks(plan, found.file_of, found.inventory):
+        raise SettingsError([_blamed(p, overrides, found.override_file, False) for p in problems])
     return plan
 
 
-def _model(model, value, name, file, problems, overridden=(), override_file=""):
+def _read(found: _Found, hosts: Hosts) -> None:
+    """Sorts every name of every host's data into settings, pyinfra's own, and unknown."""
+    known_groups = {group for _, groups, _ in hosts for group in groups}
+    found.file_of["fleet"] = f"{found.directory}/all.py"
+    for host, _, values in hosts:
+        for key, value in values.items():
+            if key == "fleet" or key in known_groups:
+                found.file_of.setdefault(key, f"{found.directory}/{key}.py")
+                if found.raw.setdefault(key, copy.deepcopy(value)) != value:
+                    found.add(found.inventory, f"{host}.{key}", "differs from another host's; one system, one file")
+            elif key not in OWN_KEYS and (hint := _unknown(key, known_groups)) is not None:
+                found.add(f"{found.directory}, {found.inventory} or --data", key, f"unknown name{hint}")
+    if "fleet" not in found.raw:
+        found.add(found.file_of["fleet"], "fleet", "is missing")
+    if not found.raw.keys() - {"fleet"}:
+        groups = ", ".join(sorted(known_groups)) or "none"
+        found.add(found.inventory, "", f"no system: no group ({groups}) has a file of its name in {found.directory}")
+
+
+def _unknown(key: str, known_groups: Iterable[str]) -> str | None:
+    """A hint for a name that means nothing to anybody; None for pyinfra's names and a file's own _helpers."""
+    if key in SSH_KEYS or key in ARGUMENTS or OTHER_CONNECTORS.match(key):
+        return None
+    if key.startswith("_"):
+        return nearest(key, ARGUMENTS, cutoff=0.8) or None
+    return nearest(key, OWN_KEYS | SSH_KEYS | set(known_groups))
+
+
+def _overrides(found: _Found, hosts: Hosts) -> dict[str, Any]:
+    """The environment's overrides, which all hosts must have alike."""
+    overrides: dict[str, Any] = {}
+    for host, _, values in hosts:
+        mine = values.get("overrides", {})
+        if not isinstance(mine, dict) or not all(isinstance(path, str) for path in mine):
+            found.add(
+                found.override_file, "overrides", f'must be a dict of "system.key.key": value (it is {shown(mine)})'
+            )
+            return {}
+        if mine != (overrides := overrides or mine):
+            found.add(found.override_file, "overrides", f"are not the same on {host}; one environment, one file")
+            return {}
+    return overrides
+
+
+def _override(found: _Found, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The raw settings with {"system.dotted.path": value} put in."""
+    merged = copy.deepcopy(found.raw)
+    for path, value in overrides.items():
+        if problem := _put(merged, path.split("."), copy.deepcopy(value)):
+            found.add(found.override_file, f'overrides["{path}"]', problem)
+    return merged
+
+
+def _put(merged: dict[str, Any], parts: list[str], value: Any) -> str | None:
+    """Sets one value; what is wrong with the path, if anything."""
+    if parts[0] not in merged:
+        return f"no system or fleet named {parts[0]}{nearest(parts[0], merged)}"
+    if len(parts) == 1:
+        return f"names no key of {parts[0]}"
+    target, above = merged[parts[0]], parts[0]
+    for number, part in enumerate(parts[1:], 2):
+        if not isinstance(target, dict):
+            return f"{above} is a value, nothing lies below it"
+        if above in ("services", "routes") and part not in target:
+            return f"no {part} in {above}{nearest(part, target)}"
+        if number == len(parts):
+            target[part] = value
+        target, above = target.setdefault(part, {}), part
+    return None
+
+
+def _models(raw: Mapping[str, Any], file_of: Mapping[str, str]) -> tuple[dict[str, BaseModel], list[Problem]]:
+    """The models of all that validates, and what is wrong with the rest."""
+    models: dict[str, BaseModel] = {}
+    problems: list[Problem] = []
+    for name, value in raw.items():
+        made = _model(Fleet if name == "fleet" else System, value, name, file_of[name], problems)
+        if made:
+            models[name] = made
+    return models, problems
+
+
+def _model(model: type[Model], value: Any, name: str, file: str, problems: list[Problem]) -> Model | None:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        for problem in from_validation(error, model, file, name):
-            if problem.path in overridden:
-                problem = Problem(override_file, f'overrides["{problem.path}"]', problem.message)
-            elif name == "--data":
-                key = problem.path.removeprefix("--data.")
-                got = value.get(key)
-                message = problem.message
-                if isinstance(got, int | float) and not isinstance(got, bool):
-                    message = f"pyinfra reads {got} as a number; write --data '{key}=\"{got}\"' with the quotes"
-                problem = Problem(file, f"--data {key}", message)
-            problems.append(problem)
+        problems += from_validation(error, model, file, name)
         return None
 
 
-def _override(raw: dict[str, Any], overrides: Mapping[str, Any], file: str, problems: list[Problem]) -> set[str]:
-    """Puts {"system.dotted.path": value} into raw; gives the paths that were set."""
-    done = set()
-    for path, value in overrides.items():
-        top, *rest = path.split(".")
-        if top not in raw or not rest:
-            problems.append(Problem(file, f'overrides["{path}"]', f"no system or fleet named {top}{nearest(top, raw)}"))
-            continue
-        target = raw[top]
-        for part in rest[:-1]:
-            target = target.setdefault(part, {})
-            if not isinstance(target, dict):
-                problems.append(Problem(file, f'overrides["{path}"]', f"{part} is a value, nothing lies below it"))
-                break
+def _blamed(problem: Problem, overrides: Mapping[str, Any], file: str, new: bool) -> Problem:
+    """The problem, in the environment's file where that is what set the value.
+
+    `new`: it was not there without the overrides, so one of them is to blame, if only from below or beside.
+    """
+    parts = problem.path.split(".")
+
+    def common(path: str) -> int:
+        same = [a == b for a, b in zip(parts, path.split("."), strict=False)]
+        return same.index(False) if False in same else len(same)
+
+    for path in overrides:
+        if problem.path == path or problem.path.startswith(f"{path}."):
+            return Problem(file, f'overrides["{path}"]{problem.path.removeprefix(path)}', problem.message)
+    if new and (path := max(overrides, key=common, default="")):
+        inner = "" if common(path) == len(parts) else f"{problem.path}: "
+        return Problem(file, f'overrides["{path}"]', f"{inner}{problem.message}")
+    return problem
+
+
+def _run(found: _Found, hosts: Hosts) -> Run | None:
+    """What --data asks of this run."""
+    given: dict[str, Any] = {}
+    for _, _, values in hosts:
+        for key in Run.model_fields.keys() & values.keys():
+            if given.setdefault(key, values[key]) != values[key]:
+                found.add(found.inventory, key, f"differs between hosts; it belongs on the command line: --data {key}=")
+    problems: list[Problem] = []
+    for key, value in given.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            message = (
+                f"pyinfra reads the number {value} (1.10 becomes 1.1); write it in both kinds of quotes: "
+                f"--data '{key}=\"...\"'"
+            )
+            problems.append(Problem("the command line", f"--data {key}", message))
+        elif value is None:
+            problems.append(Problem("the command line", f"--data {key}", "is empty; give a value or leave it out"))
+    run = None if problems else _model(Run, given, "--data", "the command line", problems)
+    found.problems += [Problem(p.file, p.path.replace("--data.", "--data "), p.message) for p in problems]
+    return run
+
+
+def _members(found: _Found, hosts: Hosts) -> dict[str, Host]:
+    """The hosts with their private addresses, each of which must be one of its own."""
+    members: dict[str, Host] = {}
+    owner: dict[str, str] = {}
+    for name, groups, values in hosts:
+        address, path = values.get("address"), f"{name}.address"
+        try:
+            ipaddress.IPv4Address(address if isinstance(address, str) else "")
+        except ValueError:
+            is_missing = (
+                "is missing: " if address is None else f"{shown(address)} is no IPv4 address such as 10.0.0.11; "
+            )
+            found.add(found.inventory, path, f"{is_missing}the private address other hosts reach it at")
         else:
-            target[rest[-1]] = value
-            done.add(path)
-    return done
-
-
-def checks(plan: Plan, file_of: Mapping[str, str]) -> list[Problem]:
-    """What no single key can know: groups, ports, domains, placeholders, the engine's service."""
-    found: list[Problem] = []
-    known_groups = {group for host in plan.hosts.values() for group in host.groups}
-    if plan.run.system and plan.run.system not in plan.systems:
-        hint = nearest(plan.run.system, plan.systems)
-        found.append(Problem("the command line", "--data system", f"no system named {plan.run.system}{hint}"))
-    for name, system in plan.systems.items():
-        here = file_of[name]
-        for key, service in system.services.items():
-            path = f"{name}.services.{key}"
-            if service.on not in known_groups:
-                found.append(
-                    Problem(
-                        here,
-                        f"{path}.on",
-                        f"no group {service.on} in the inventory{nearest(service.on, known_groups)}",
-                    )
-                )
-            elif not plan.hosts_of(name, key):
-                found.append(Problem(here, f"{path}.on", f"no host is in both groups {service.on} and {name}"))
-            found += _texts(path, here, system, service)
-            if isinstance(service, App) and service.routes and not system.domain:
-                found.append(Problem(here, f"{path}.routes", f"needs {name}.domain, the name the gateway answers to"))
-        if system.domain and not plan.gateways(name):
-            found.append(
-                Problem(here, f"{name}.domain", f"no host is in both groups {plan.fleet.gateway.on} and {name}")
-            )
-        if system.migrations:
-            found += _migrations(name, here, system)
-    return [*found, *_ports(plan, file_of), *_domains(plan, file_of)]
-
-
-def _texts(path: str, file: str, system: System, service: Service) -> Iterable[Problem]:
-    secrets = service.secrets if isinstance(service.secrets, dict) else {}
-    for where, texts, kinds in (
-        ("env", service.env, ("address",)),
-        ("secrets", secrets, ("address", "secret")),
-    ):
-        for key, text in texts.items():
-            for name in placeholders(text):
-                kind, _, rest = name.partition(".")
-                if kind not in kinds or not rest:
-                    allowed = " and ".join(f"{{{k}.NAME}}" for k in kinds)
-                    yield Problem(file, f"{path}.{where}.{key}", f"{{{name}}} is unknown; known are {allowed}")
-                elif kind == "address" and rest not in system.services:
-                    yield Problem(file, f"{path}.{where}.{key}", f"no service {rest}{nearest(rest, system.services)}")
-
-
-def _migrations(name: str, file: str, system: System) -> Iterable[Problem]:
-    migrations = system.migrations
-    assert migrations is not None
-    for key, kind in (("service", App), ("database", Postgres)):
-        wanted = getattr(migrations, key)
-        if not isinstance(system.services.get(wanted), kind):
-            names = [n for n, s in system.services.items() if isinstance(s, kind)]
-            yield Problem(
-                file,
-                f"{name}.migrations.{key}",
-                f"{wanted!r} is no {kind.__name__.lower()} service{nearest(wanted, names)}",
-            )
-
-
-def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
-    for host in plan.hosts.values():
-        taken: dict[int, str] = {}
-        if plan.fleet.gateway.on in host.groups:
-            taken = {
-                plan.fleet.gateway.http_port: "the gateway",
-                plan.fleet.gateway.https_port: "the gateway",
-            }
-        for name in plan.systems:
-            for key, service in plan.services_on(name, host.name).items():
-                for where, port in host_ports(service).items():
-                    if port in taken:
-                        message = f"port {port} on {host.name} is taken by {taken[port]}"
-                        yield Problem(file_of[name], f"{name}.services.{key}.{where}", message)
-                    taken.setdefault(port, f"{name}.services.{key}.{where}")
-
-
-def host_ports(service: Service) -> dict[str, int]:
-    """Host ports of a service by the key that sets them."""
-    ports = {f"dev_ports.{port}": port for port in service.dev_ports}
-    if isinstance(service, App) and service.slots:
-        ports |= {"slots.blue": service.slots.blue, "slots.green": service.slots.green}
-    if service.publish:
-        ports["publish"] = service.publish
-    return ports
-
-
-def _domains(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
-    seen: dict[str, str] = {}
-    routes: dict[tuple[str, str], str] = {}
-    for name, system in plan.systems.items():
-        if system.domain and seen.setdefault(system.domain, name) != name:
-            yield Problem(file_of[name], f"{name}.domain", f"{system.domain} is {seen[system.domain]}'s already")
-        for key, service in system.services.items():
-            for route in service.routes if isinstance(service, App) else ():
-                if routes.setdefault((name, route), key) != key:
-                    yield Problem(
-                        file_of[name],
-                        f"{name}.services.{key}.routes",
-                        f"{route} is {routes[name, route]}'s already",
-                    )
+            if owner.setdefault(str(address), name) != name:
+                found.add(found.inventory, path, f"{address} is {owner[str(address)]}'s already")
+        members[name] = Host(name, tuple(groups), str(address))
+    return members

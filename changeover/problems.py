@@ -10,6 +10,31 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from changeover.words import PATTERNS
+
+LONGEST = 60  # characters of a value in a message
+
+# pydantic's kinds of finding in words; {} are what it knows about the limit that was broken.
+WORDS = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a number that ends",
+    "bool_type": "must be True or False",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "dict_type": "must be a dict",
+    "model_type": "must be a dict",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "literal_error": "must be {expected}",
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -29,16 +54,22 @@ class SettingsError(Exception):
     """All findings at once; str() is what a person reads."""
 
     def __init__(self, problems: Sequence[Problem]):
-        self.problems = list(problems)
+        self.problems = list(dict.fromkeys(problems))
         count = len(self.problems)
         lines = [*map(str, self.problems), f"{count} error{'s' * (count > 1)}; nothing was touched"]
         super().__init__("\n".join(lines))
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     """`; did you mean X?` for the closest of words, or nothing."""
-    found = get_close_matches(word, list(words), n=1, cutoff=0.6)
+    found = get_close_matches(word, list(words), n=1, cutoff=cutoff)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def from_validation(error: ValidationError, model: type[BaseModel], file: str, prefix: str) -> list[Problem]:
@@ -46,16 +77,28 @@ def from_validation(error: ValidationError, model: type[BaseModel], file: str, p
     problems = []
     for finding in error.errors(include_url=False):
         path, owner = _walk(model, finding["loc"])
-        message = finding["msg"].removeprefix("Value error, ")
-        if finding["type"] == "extra_forbidden":
-            known = owner.model_fields if owner else {}
-            message = f"unknown key{nearest(str(finding['loc'][-1]), known)}"
-        elif finding["type"] == "missing":
-            message = "is missing"
-        elif not finding["msg"].startswith("Value error"):
-            message = f"{message[0].lower()}{message[1:]} (it is {finding['input']!r})"
-        problems.append(Problem(file, ".".join([prefix, *path]), message))
+        problems.append(Problem(file, ".".join([prefix, *path]), _message(finding, owner)))
     return problems
+
+
+def _message(finding: Any, owner: type[BaseModel] | None) -> str:
+    kind, value, context = finding["type"], finding["input"], finding.get("ctx", {})
+    it_is = f" (it is {shown(value)})"
+    if kind == "extra_forbidden":
+        return f"unknown key{nearest(str(finding['loc'][-1]), owner.model_fields if owner else ())}"
+    if kind == "value_error":
+        return finding["msg"].removeprefix("Value error, ")
+    if kind == "kind":
+        return f"kind {finding['msg']} (it is {shown(value.get('kind'))})"
+    if kind == "string_pattern_mismatch":
+        return f"{PATTERNS[context['pattern']]}{it_is}"
+    if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
+        return f'must be text; write "{value}" with the quotes'
+    if kind == "literal_error":
+        known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        return f"must be {context['expected']}{it_is}{nearest(str(value), known)}"
+    words = WORDS.get(kind, f"{finding['msg'][0].lower()}{finding['msg'][1:]}").format(**context)
+    return words if kind in ("missing", "string_too_short", "too_short") else f"{words}{it_is}"
 
 
 def _walk(model: Any, loc: Sequence[Any]) -> tuple[list[str], type[BaseModel] | None]:
@@ -66,17 +109,29 @@ def _walk(model: Any, loc: Sequence[Any]) -> tuple[list[str], type[BaseModel] | 
         inner = _models(current)
         if part == "[key]":
             break
+        if tagged := _tagged(current, part):
+            current = tagged
+            continue
         if get_origin(_plain(current)) is dict:
             current = get_args(_plain(current))[1]
-        elif len(inner) > 1 and (tagged := [m for m in inner if _kind(m) == part]):
-            current = tagged[0]
-            continue
         elif inner:
             owner = inner[0]
             field = owner.model_fields.get(str(part))
             current = field.annotation if field else None
         path.append(str(part))
     return path, owner
+
+
+def _tagged(annotation: Any, part: Any) -> Any:
+    """The member of a tagged union that `part` is the tag of; None where it is a key."""
+    for member in get_args(_plain(annotation)) if _is_union(_plain(annotation)) else ():
+        if get_origin(member) is Annotated and any(getattr(mark, "tag", None) == part for mark in get_args(member)[1:]):
+            return member
+    return None
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
 
 
 def _plain(annotation: Any) -> Any:
@@ -87,11 +142,6 @@ def _plain(annotation: Any) -> Any:
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
     annotation = _plain(annotation)
-    if get_origin(annotation) in (Union, types.UnionType):
+    if _is_union(annotation):
         return [model for part in get_args(annotation) for model in _models(part)]
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
-
-
-def _kind(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("kind")
-    return get_args(field.annotation)[0] if field else None

@@ -6,50 +6,30 @@ are checked against it. No pyinfra and no I/O here.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
-SIZE = re.compile(r"(\d+)([KMG])")
-SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-BYTES = {"K": 1024, "M": 1024**2, "G": 1024**3}
-RELEASE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-NAME = r"^[a-z][a-z0-9_]{0,30}$"
-
-
-def _unit(pattern: re.Pattern[str], *units: str):
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            hint = (
-                f"has no unit; write '{value}{units[0]}'"
-                if value.isdigit()
-                else f"needs a number and a unit: {' '.join(units)}"
-            )
-            raise ValueError(f"{value!r} {hint}")
-        return value
-
-    return check
-
-
-Duration = Annotated[str, AfterValidator(_unit(DURATION, "s", "ms", "m", "h", "d"))]
-Size = Annotated[str, AfterValidator(_unit(SIZE, "M", "K", "G"))]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Release = Annotated[str, Field(pattern=RELEASE)]
-Path_ = Annotated[str, Field(pattern=r"^/")]
-
-
-def seconds(duration: str) -> float:
-    """Seconds in a duration such as `90s`, `24h` or `500ms`."""
-    amount, unit = DURATION.fullmatch(duration).groups()  # type: ignore[union-attr]
-    return int(amount) * SECONDS[unit]
-
-
-def octets(size: str) -> int:
-    """Bytes in a size such as `512M` (powers of 1024, as Docker counts)."""
-    amount, unit = SIZE.fullmatch(size).groups()  # type: ignore[union-attr]
-    return int(amount) * BYTES[unit]
+from changeover.words import (
+    ASSETS,
+    DOMAIN,
+    EXTENSION,
+    NAME,
+    ROUTE,
+    USER,
+    Duration,
+    Folder,
+    HttpPath,
+    Name,
+    Port,
+    Release,
+    Size,
+    Text,
+    Variable,
+    octets,
+)
+from changeover.words import seconds as seconds
+from changeover.words import whole_seconds as whole_seconds
 
 
 class Strict(BaseModel):
@@ -61,8 +41,12 @@ class Strict(BaseModel):
 class Health(Strict):
     """How the container engine tells that a service is alive (S1, "Health Check Configuration")."""
 
-    http: Path_ | None = Field(None, description="path that answers 200 while the process lives; no dependency in it")
-    cmd: list[str] | None = Field(None, description="words run in the container instead; exit code 0 is healthy")
+    http: HttpPath | None = Field(
+        None, description="path that answers 200 while the process lives; no dependency in it"
+    )
+    cmd: list[str] | None = Field(
+        None, min_length=1, description="words run in the container instead; exit code 0 is healthy"
+    )
     port: Port | None = Field(None, description="port of `http` where it is not the service's own")
     interval: Duration = Field("10s", description="time between two checks")
     timeout: Duration = Field("5s", description="longest time for one check")
@@ -95,16 +79,14 @@ class Route(Strict):
     websocket: bool = Field(False, description="pass the Upgrade header on")
     timeout: Duration = Field("60s", description="longest silence of the service; S1 asks 24h for /ws")
     strip: bool = Field(False, description="take the prefix away before the service sees the path")
-    assets: str | None = Field(
-        None, pattern=r"^[a-z0-9_-]+/$", description="folder below the prefix to cache, such as assets/"
-    )
+    assets: str | None = Field(None, pattern=ASSETS, description="folder below the prefix to cache, such as assets/")
     max_body: Size = Field("10M", description="largest request body")
 
 
 class Limits(Strict):
     """What a container may use at most, and what is kept for it (S1, "Resource Allocation")."""
 
-    cpus: float = Field(1.0, gt=0, description="CPU limit in cores")
+    cpus: float = Field(1.0, gt=0, allow_inf_nan=False, description="CPU limit in cores")
     memory: Size = Field("512M", description="memory limit; more ends the process")
     cpus_reserve: float = Field(
         0.1, gt=0, description="cores kept: becomes cpu_shares, as compose has no CPU reservation"
@@ -120,6 +102,10 @@ class Limits(Strict):
         return self
 
 
+def _form(value: Any) -> str | None:
+    return "texts" if isinstance(value, dict) else "names" if isinstance(value, list) else None
+
+
 class Container(Limits):
     """What every service that runs as a container has."""
 
@@ -129,10 +115,18 @@ class Container(Limits):
         None, description="exact tag or digest; {registry} {mirror} {service} {release} are filled in"
     )
     command: list[str] | None = Field(None, description="words instead of the image's own command")
-    env: dict[str, str] = Field({}, description="variables, not secret; {address.SERVICE} is host:port of a service")
-    secrets: dict[str, str] | list[str] = Field(
+    env: dict[Variable, str] = Field(
+        {}, description="variables, not secret; {address.SERVICE} is host:port of a service"
+    )
+    secrets: Annotated[
+        Annotated[dict[Variable, str], Tag("texts")] | Annotated[list[Variable], Tag("names")],
+        Discriminator(
+            _form, custom_error_type="form", custom_error_message="must be a list of names, or a dict of name and text"
+        ),
+    ] = Field(
         [],
-        description="files under /run/secrets: names, or name -> text with {secret.NAME} and {address.SERVICE}",
+        description="files under /run/secrets: names, or name -> text with {secret.NAME} and {address.SERVICE}; "
+        "in a URL the secret is percent-encoded",
     )
     uid: int | None = Field(
         None, ge=1, description="user the container runs as, and owner of its secrets; none: the image's"
@@ -153,12 +147,10 @@ class App(Container):
         {}, description="host port -> container port on 127.0.0.1; closed in production"
     )
     slots: Slots | None = Field(None, description="blue and green host ports: the service is switched without a gap")
-    routes: dict[Annotated[str, Field(pattern=r"^/[a-z0-9_/-]*$")], Route] = Field(
-        {}, description="path prefixes it serves"
-    )
+    routes: dict[Annotated[str, Field(pattern=ROUTE)], Route] = Field({}, description="path prefixes it serves")
     singleton: bool = Field(False, description="runs exactly once, on the first host of its group")
     health: Health | None = None
-    tmpfs: list[Path_] = Field([], description="folders in memory")
+    tmpfs: list[Folder] = Field([], description="folders in memory")
 
     @model_validator(mode="after")
     def _consistent(self) -> App:
@@ -172,6 +164,8 @@ class App(Container):
             raise ValueError("a singleton has no slots; it is stopped and started")
         if self.slots and not self.health:
             raise ValueError("a service with slots needs health; a slot is only switched to when healthy")
+        if self.health and self.health.http and not (self.health.port or self.port):
+            raise ValueError("health.http needs port, the one in the container")
         return self
 
 
@@ -185,13 +179,21 @@ class Postgres(Container):
     dev_ports: dict[Port, Port] = {}
     database: str = Field(pattern=NAME, description="database that is created")
     owner: str = Field(pattern=NAME, description="role without superuser rights that owns it; apps log in as it")
-    owner_secret: str = Field(description="name of the secret that holds the owner's password")
-    superuser_secret: str = Field("POSTGRES_PASSWORD", description="name of the secret of the postgres role")
-    extensions: list[Annotated[str, Field(pattern=NAME)]] = []
+    owner_secret: Variable = Field(description="name of the secret that holds the owner's password")
+    superuser_secret: Variable = Field("POSTGRES_PASSWORD", description="name of the secret of the postgres role")
+    extensions: list[Annotated[str, Field(pattern=EXTENSION)]] = []
     settings: dict[str, str] = Field({}, description="server settings, as in postgresql.conf")
     health: Health = Field(
-        default_factory=lambda: Health(cmd=["pg_isready", "-h", "127.0.0.1", "-U", "postgres"], retries=5)
+        default_factory=lambda: Health(
+            cmd=["pg_isready", "-h", "127.0.0.1", "-U", "postgres"], retries=5, start_period="10s"
+        )
     )
+
+    @model_validator(mode="after")
+    def _owner_is_plain(self) -> Postgres:
+        if self.owner == "postgres" or self.owner.startswith("pg_"):
+            raise ValueError(f"owner {self.owner} is PostgreSQL's own; name a role of the system, it loses superuser")
+        return self
 
 
 class Nats(Container):
@@ -214,7 +216,7 @@ Service = Annotated[
     Discriminator(
         _kind,
         custom_error_type="kind",
-        custom_error_message="kind must be app, postgres or nats",
+        custom_error_message="must be app, postgres or nats",
     ),
 ]
 
@@ -231,8 +233,8 @@ class Migrations(Strict):
 class Tls(Strict):
     """Certificate and key by file, on the control machine; the key goes to the gateways with mode 0600."""
 
-    certificate: str
-    key: str
+    certificate: Text
+    key: Text
 
 
 class System(Strict):
@@ -240,10 +242,10 @@ class System(Strict):
 
     initial_release: Release = Field(description="release of the first installation; later the hosts say what is live")
     image: str = Field("{registry}/{system}/{service}:{release}", description="image of services that name none")
-    domain: str | None = Field(None, pattern=r"^[a-z0-9.-]+$", description="name under which the gateway serves it")
+    domain: str | None = Field(None, pattern=DOMAIN, description="name under which the gateway serves it")
     tls: Tls | None = Field(None, description="none: plain HTTP only")
-    run_dir: Path_ | None = Field(None, description="its folder on the hosts; default /srv/SYSTEM")
-    services: dict[Annotated[str, Field(pattern=NAME)], Service]
+    run_dir: Folder | None = Field(None, description="its folder on the hosts; default /srv/SYSTEM")
+    services: dict[Name, Service] = Field(min_length=1)
     migrations: Migrations | None = None
 
 
@@ -259,22 +261,28 @@ class Gateway(Limits):
         "30s",
         description="idle time of connections to apps; must be shorter than the apps' own, or POSTs fail",
     )
-    cpus: float = Field(0.5, gt=0)
+    cpus: float = Field(0.5, gt=0, allow_inf_nan=False)
     memory: Size = "256M"
-    run_dir: Path_ = "/srv/gateway"
+    run_dir: Folder = "/srv/gateway"
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Gateway:
+        if self.http_port == self.https_port:
+            raise ValueError(f"http_port and https_port are both {self.http_port}")
+        return self
 
 
 class Fleet(Strict):
     """What all hosts share, whatever the system (group_data/all.py)."""
 
     environment: Literal["staging", "production"] = "production"
-    registry: str = Field(description="where the team's images come from: {registry} in image names")
-    mirror: str = Field("docker.io", description="where public images come from: {mirror} in image names")
+    registry: Text = Field(description="where the team's images come from: {registry} in image names")
+    mirror: Text = Field("docker.io", description="where public images come from: {mirror} in image names")
     docker_source: Literal["docker", "debian"] = Field(
         "docker", description="Docker's apt repository, or the distribution's"
     )
     daemon: dict[str, Any] = Field({}, description="further keys of /etc/docker/daemon.json")
-    deploy_user: str = Field("deploy", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    deploy_user: str = Field("deploy", pattern=USER)
     deploy_keys: list[str] = Field([], description="public SSH keys that may log in as the deploy user")
     secrets_file: str = Field("secrets/{environment}.env", description="NAME=value lines, mode 0600, never in git")
     gateway: Gateway = Gateway()

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from changeover.fleet import PLACEHOLDER, Plan
 from changeover.live import Live, SlotState
+from changeover.plan import PLACEHOLDER, Plan
 from changeover.secrets import Secrets
 from changeover.settings import App, Health, Nats, Postgres, Service, seconds
 

@@ -1,0 +1,200 @@
+"""What no single key of the settings can know: groups, ports, domains, images, placeholders, the engine's service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from string import Formatter
+from typing import Any
+
+from changeover.plan import Plan, placeholders
+from changeover.problems import Problem, nearest
+from changeover.settings import NAME, App, Container, Postgres, Service, System
+
+# What was meant as a placeholder and is none: {secret}, {Secret.X}, {secret.MY-KEY}
+NEARLY = re.compile(r"\{\s*(?:secret|address)s?\b[^{}\"]*\}", re.IGNORECASE)
+OWN_NAMES = ("gateway", "fleet", "all")  # compose projects and data keys of ours
+
+
+def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the inventory") -> list[Problem]:
+    """Every contradiction between the parts of a plan.
+
+    Arguments: the plan; the file of each system's settings; the inventory file that messages name.
+    """
+    found = [*_run(plan), *_fleet(plan, file_of["fleet"], inventory)]
+    for name, system in plan.systems.items():
+        here = file_of[name]
+        found += [*_system(plan, name, here, system, inventory)]
+        for key, service in system.services.items():
+            path = f"{name}.services.{key}"
+            found += [
+                *_group(plan, name, key, service, here, inventory),
+                *_texts(path, here, name, system, service),
+                *(_image(service.image, here, f"{path}.image", **_values(plan, name, key)) if service.image else ()),
+            ]
+    if found:
+        return found  # ports and routes are only worth a look once the hosts are known
+    return [*_ports(plan, file_of), *_domains(plan, file_of), *_folders(plan, file_of)]
+
+
+def _run(plan: Plan) -> Iterable[Problem]:
+    if plan.run.system and plan.run.system not in plan.systems:
+        hint = nearest(plan.run.system, plan.systems)
+        yield Problem("the command line", "--data system", f"no system named {plan.run.system}{hint}")
+
+
+def _fleet(plan: Plan, file: str, inventory: str) -> Iterable[Problem]:
+    gateway, groups = plan.fleet.gateway, plan.known_groups()
+    if gateway.on not in groups and any(system.domain for system in plan.systems.values()):
+        hint = nearest(gateway.on, groups)
+        yield Problem(file, "fleet.gateway.on", f"no group {gateway.on} in {inventory}{hint}")
+    yield from _image(
+        gateway.image, file, "fleet.gateway.image", registry=plan.fleet.registry, mirror=plan.fleet.mirror
+    )
+    yield from _braces(plan.fleet.secrets_file, ("environment",), file, "fleet.secrets_file")
+
+
+def _system(plan: Plan, name: str, file: str, system: System, inventory: str) -> Iterable[Problem]:
+    if not re.fullmatch(NAME, name) or name in OWN_NAMES:
+        yield Problem(file, name, "cannot be a system's name: small letters, digits and _, and not gateway")
+    if system.domain and plan.fleet.gateway.on in plan.known_groups() and not plan.gateways(name):
+        yield Problem(file, f"{name}.domain", f"no host is in both groups {plan.fleet.gateway.on} and {name}")
+    yield from _image(system.image, file, f"{name}.image", **_values(plan, name, "service"))
+    if system.migrations:
+        yield from _migrations(name, file, system)
+
+
+def _group(plan: Plan, system: str, key: str, service: Service, file: str, inventory: str) -> Iterable[Problem]:
+    path, groups = f"{system}.services.{key}", plan.known_groups()
+    if service.on not in groups:
+        yield Problem(file, f"{path}.on", f"no group {service.on} in {inventory}{nearest(service.on, groups)}")
+    elif not plan.hosts_of(system, key):
+        yield Problem(file, f"{path}.on", f"no host is in both groups {service.on} and {system}")
+    if isinstance(service, App) and service.routes and not plan.systems[system].domain:
+        yield Problem(file, f"{path}.routes", f"needs {system}.domain, the name the gateway answers to")
+
+
+def _values(plan: Plan, system: str, service: str) -> dict[str, str]:
+    """What fills the placeholders of a service's image."""
+    release = plan.run.release or plan.systems[system].initial_release
+    fleet = plan.fleet
+    return dict(registry=fleet.registry, mirror=fleet.mirror, system=system, service=service, release=release)
+
+
+def _image(text: str, file: str, path: str, **values: str) -> Iterable[Problem]:
+    """An image must be the same one tomorrow: an exact tag or a digest."""
+    if problems := list(_braces(text, tuple(values), file, path)):
+        yield from problems
+        return
+    image = text.format(**values)
+    tag = image.rpartition("/")[2].partition(":")[2]
+    if "@sha256:" not in image and tag in ("", "latest"):
+        why = "has the tag latest" if tag else "has no tag"
+        yield Problem(file, path, f"{image} {why}, which is another image tomorrow; name an exact tag or digest")
+
+
+def _braces(text: str, known: tuple[str, ...], file: str, path: str) -> Iterable[Problem]:
+    """The {words} of a text that nothing fills in."""
+    allowed = " ".join(f"{{{word}}}" for word in known)
+    try:
+        words: list[Any] = [part[1:] for part in Formatter().parse(text) if part[1] is not None]
+    except ValueError:
+        yield Problem(file, path, f"{text!r} has a brace without its other one; known are {allowed}")
+        return
+    for word, form, conversion in words:
+        if form or conversion or word not in known:
+            yield Problem(file, path, f"{{{word}}} is unknown{nearest(word, known)}; known are {allowed}")
+
+
+def _texts(path: str, file: str, name: str, system: System, service: Container) -> Iterable[Problem]:
+    """Placeholders in env and secrets; a secret's text without one would be a secret in group_data."""
+    secrets = service.secrets if isinstance(service.secrets, dict) else {}
+    for where, texts, kinds in (
+        ("env", service.env, ("address",)),
+        ("secrets", secrets, ("address", "secret")),
+    ):
+        for key, text in texts.items():
+            here = f"{path}.{where}.{key}"
+            if problem := _placeholder_problem(text, kinds, name, system):
+                yield Problem(file, here, problem)
+            elif where == "secrets" and not any(p.startswith("secret.") for p in placeholders(text)):
+                yield Problem(file, here, "names no {secret.NAME}; a value belongs in the secrets file, or under env")
+
+
+def _placeholder_problem(text: str, kinds: tuple[str, ...], name: str, system: System) -> str | None:
+    allowed = " and ".join(f"{{{kind}.NAME}}" for kind in kinds)
+    found = placeholders(text)
+    braces = [f"{{{word}}}" for word in found]
+    nearly = [word for word in NEARLY.findall(text) if word not in braces]
+    for word in [*nearly, *(f"{{{word}}}" for word in found if word.partition(".")[0] not in kinds)]:
+        return f"{word} is unknown; known are {allowed}" if len(kinds) > 1 else f"{word} is unknown; known is {allowed}"
+    for word in found:
+        kind, _, service = word.partition(".")
+        if kind == "address" and service not in system.services:
+            return f"no service {service}{nearest(service, system.services)}"
+        if kind == "address" and not system.services[service].publish:
+            return f"{service} has no publish, so that no other host reaches it ({name}.services.{service})"
+    return None
+
+
+def _migrations(name: str, file: str, system: System) -> Iterable[Problem]:
+    migrations = system.migrations
+    assert migrations is not None
+    for key, kind in (("service", App), ("database", Postgres)):
+        wanted = getattr(migrations, key)
+        if not isinstance(system.services.get(wanted), kind):
+            names = [n for n, s in system.services.items() if isinstance(s, kind)]
+            yield Problem(
+                file,
+                f"{name}.migrations.{key}",
+                f"{wanted!r} is no service of kind {kind.__name__.lower()}{nearest(wanted, names)}",
+            )
+
+
+def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
+    for host in plan.hosts.values():
+        taken: dict[int, str] = {}
+        if plan.fleet.gateway.on in host.groups:
+            gateway = plan.fleet.gateway
+            taken = {gateway.http_port: "the gateway", gateway.https_port: "the gateway"}
+        for name in plan.systems:
+            for key, service in plan.services_on(name, host.name).items():
+                for where, port in host_ports(service).items():
+                    if port in taken:
+                        message = f"port {port} on {host.name} is taken by {taken[port]}"
+                        yield Problem(file_of[name], f"{name}.services.{key}.{where}", message)
+                    taken.setdefault(port, f"{name}.services.{key}.{where}")
+
+
+def host_ports(service: Service) -> dict[str, int]:
+    """Host ports of a service by the key that sets them."""
+    ports = {f"dev_ports.{port}": port for port in service.dev_ports}
+    if isinstance(service, App) and service.slots:
+        ports |= {"slots.blue": service.slots.blue, "slots.green": service.slots.green}
+    if service.publish:
+        ports["publish"] = service.publish
+    return ports
+
+
+def _domains(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
+    seen: dict[str, str] = {}
+    routes: dict[tuple[str, str], str] = {}
+    for name, system in plan.systems.items():
+        if system.domain and seen.setdefault(system.domain, name) != name:
+            yield Problem(file_of[name], f"{name}.domain", f"{system.domain} is {seen[system.domain]}'s already")
+        for key, service in system.services.items():
+            for route in service.routes if isinstance(service, App) else ():
+                path, bare = f"{name}.services.{key}.routes.{route}", route.rstrip("/")
+                if bare == "/nginx-health":
+                    yield Problem(file_of[name], path, "is the gateway's own health page")
+                elif (name, bare) in routes:
+                    yield Problem(file_of[name], path, f"is {routes[name, bare]}'s already")
+                routes.setdefault((name, bare), key)
+
+
+def _folders(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
+    owner = {plan.fleet.gateway.run_dir: "the gateway"}
+    for name in plan.systems:
+        if owner.setdefault(plan.run_dir(name), name) != name:
+            folder = plan.run_dir(name)
+            yield Problem(file_of[name], f"{name}.run_dir", f"{folder} is {owner[folder]}'s already")

@@ -1,0 +1,99 @@
+"""The checked whole that everything else is decided from: hosts, systems, and what runs where."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from changeover.settings import App, Fleet, Postgres, Run, Service, System
+
+PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_]+)\}")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the inventory: its name, its groups in order, and the private address that others reach it at."""
+
+    name: str
+    groups: tuple[str, ...]
+    address: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The checked whole: shared settings, systems by name, hosts by name in inventory order, and this run's options."""
+
+    fleet: Fleet
+    systems: dict[str, System]
+    hosts: dict[str, Host]
+    run: Run
+
+    def group(self, name: str, system: str | None = None) -> list[Host]:
+        """Hosts of an inventory group, in inventory order; with a system, only those that are also in its group."""
+        wanted = {name} if system is None else {name, system}
+        return [host for host in self.hosts.values() if wanted <= set(host.groups)]
+
+    def known_groups(self) -> set[str]:
+        """All groups of the inventory."""
+        return {group for host in self.hosts.values() for group in host.groups}
+
+    def hosts_of(self, system: str, service: str) -> list[Host]:
+        """Hosts that run a service. A singleton runs on the first of its group."""
+        settings = self.systems[system].services[service]
+        hosts = self.group(settings.on, system)
+        return hosts[:1] if isinstance(settings, App) and settings.singleton else hosts
+
+    def services_on(self, system: str, host: str, layer: int | None = None) -> dict[str, Service]:
+        """The services of a system that a host runs, by name; of one layer, or of all."""
+        return {
+            name: service
+            for name, service in self.systems[system].services.items()
+            if layer in (None, service.layer) and any(h.name == host for h in self.hosts_of(system, name))
+        }
+
+    def systems_on(self, host: str) -> list[str]:
+        """Names of the systems whose group a host is in, limited to this run's `system`."""
+        groups = self.hosts[host].groups
+        return [name for name in self.systems if name in groups and self.run.system in (None, name)]
+
+    def gateways(self, system: str) -> list[Host]:
+        """The gateways that serve a system; the first is its coordinator (CONTRACTS.md)."""
+        return self.group(self.fleet.gateway.on, system) if self.systems[system].domain else []
+
+    def coordinator(self, system: str) -> Host:
+        """The host whose state.json says what is live: the first gateway, or the first host of the system."""
+        return (self.gateways(system) or self.group(system))[0]
+
+    def run_dir(self, system: str) -> str:
+        """The system's folder on its hosts."""
+        return self.systems[system].run_dir or f"/srv/{system}"
+
+    def secrets_file(self) -> Path:
+        """The 0600 file that secrets may come from."""
+        return Path(self.fleet.secrets_file.format(environment=self.fleet.environment))
+
+    def secrets_wanted(self) -> list[tuple[str, str]]:
+        """(system, secret name) of all that the systems need, each once."""
+        wanted: dict[tuple[str, str], None] = {}
+        for system, settings in self.systems.items():
+            for service in settings.services.values():
+                for name in secret_names(service):
+                    wanted[system, name] = None
+        return list(wanted)
+
+
+def secret_names(service: Service) -> list[str]:
+    """Names of the secrets whose values a service's files are made from."""
+    names = list(service.secrets) if isinstance(service.secrets, list) else []
+    if isinstance(service.secrets, dict):
+        for text in service.secrets.values():
+            names += [key.removeprefix("secret.") for key in placeholders(text) if key.startswith("secret.")]
+    if isinstance(service, Postgres):
+        names += [service.superuser_secret, service.owner_secret]
+    return list(dict.fromkeys(names))
+
+
+def placeholders(text: str) -> list[str]:
+    """The {kind.NAME} in a text of env or secrets; other braces (JSON) are left alone."""
+    return [f"{kind}.{name}" for kind, name in PLACEHOLDER.findall(text)]

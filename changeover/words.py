@@ -1,0 +1,87 @@
+"""The words that settings are written in: durations, sizes, ports, names; and how a person is told what fits."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
+SIZE = re.compile(r"(\d+)([KMG])")
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+BYTES = {"K": 1024, "M": 1024**2, "G": 1024**3}
+RELEASE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+NAME = r"^[a-z][a-z0-9_]{0,30}$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+FOLDER = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
+HTTP_PATH = r"^/[A-Za-z0-9._~/?=&%+-]*$"
+ROUTE = r"^/[a-z0-9_/-]*$"
+DOMAIN = r"^[a-z0-9-]+(\.[a-z0-9-]+)*$"
+ASSETS = r"^[a-z0-9_-]+/$"
+EXTENSION = r"^[a-z][a-z0-9_-]{0,62}$"
+USER = r"^[a-z][a-z0-9-]{0,30}$"
+# What a person is told when a text does not fit.
+PATTERNS = {
+    RELEASE: "must be letters, digits and . _ - as in 1.10.0 (at most 128, first a letter or digit)",
+    NAME: "must be small letters, digits and _ (at most 31, first a letter)",
+    VARIABLE: "must be letters, digits and _ (first no digit)",
+    FOLDER: "must be a folder from / on, of letters, digits and . _ -",
+    HTTP_PATH: "must be a path from / on, without spaces or quotes",
+    ROUTE: "must be a path from / on, of small letters, digits and _ - /",
+    DOMAIN: "must be a host name in small letters, as in tasks.example.com",
+    ASSETS: "must be one folder below the prefix with / at its end, as in assets/",
+    EXTENSION: "must be the name of an extension, as in vector",
+    USER: "must be small letters, digits and - (at most 31, first a letter)",
+}
+
+
+def _unit(pattern: re.Pattern[str], *units: str):
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            hint = (
+                f"has no unit; write '{value}{units[0]}'"
+                if value.isdigit()
+                else f"needs a number and a unit: {' '.join(units)}"
+            )
+            raise ValueError(f"{value!r} {hint}")
+        if not int(pattern.fullmatch(value).group(1)):  # type: ignore[union-attr]
+            raise ValueError(f"{value!r} is nothing; it must be more than 0")
+        return value
+
+    return check
+
+
+def _no_latest(release: str) -> str:
+    if release == "latest":
+        raise ValueError("'latest' is another release tomorrow; name an exact one")
+    return release
+
+
+Duration = Annotated[str, AfterValidator(_unit(DURATION, "s", "ms", "m", "h", "d"))]
+Size = Annotated[str, AfterValidator(_unit(SIZE, "M", "K", "G"))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Release = Annotated[str, Field(pattern=RELEASE), AfterValidator(_no_latest)]
+Folder = Annotated[str, Field(pattern=FOLDER)]
+HttpPath = Annotated[str, Field(pattern=HTTP_PATH)]
+Name = Annotated[str, Field(pattern=NAME)]
+Variable = Annotated[str, Field(pattern=VARIABLE)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def seconds(duration: str) -> float:
+    """Seconds in a duration such as `90s`, `24h` or `500ms`."""
+    amount, unit = DURATION.fullmatch(duration).groups()  # type: ignore[union-attr]
+    return int(amount) * SECONDS[unit]
+
+
+def whole_seconds(duration: str) -> int:
+    """Seconds in a duration, rounded up, for tools that count whole ones and take 0 as "for ever"."""
+    return math.ceil(seconds(duration))
+
+
+def octets(size: str) -> int:
+    """Bytes in a size such as `512M` (powers of 1024, as Docker counts)."""
+    amount, unit = SIZE.fullmatch(size).groups()  # type: ignore[union-attr]
+    return int(amount) * BYTES[unit]
