@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator
+import os
+import signal
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,29 @@ log = logging.getLogger("app.broker")
 ALIVE = Path("/tmp/alive")  # touched while NATS answers; what the health checks of worker and scheduler look at
 
 
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """End at once when told to; taskiq's own handler would first wait for the start, that is for NATS."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    kept = {number: signal.signal(number, lambda *_: os._exit(0)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
 class Broker(PullBasedJetStreamBroker):
     """taskiq's JetStream broker, made to outlive restarts and late starts of NATS."""
 
     async def startup(self) -> None:
         """Connect and set up stream and consumer, however long that takes."""
         await AsyncBroker.startup(self)
-        await self.client.connect(self.servers, **self.connection_kwargs)
-        self.js = self.client.jetstream()
-        while not await self._set_up():
-            await asyncio.sleep(2)
+        with stoppable() if self.is_worker_process else contextlib.nullcontext():
+            await self.client.connect(self.servers, **self.connection_kwargs)
+            self.js = self.client.jetstream()
+            while not await self._set_up():
+                await asyncio.sleep(2)
 
     async def _set_up(self) -> bool:
         try:

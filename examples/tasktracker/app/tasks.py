@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -31,8 +32,14 @@ class Scheduler(TaskiqScheduler):
     """taskiq's scheduler with JSON logs and a heartbeat. One instance only: two would send each job twice."""
 
     async def startup(self) -> None:
-        """Wait for NATS, then say so in the words S0 looks for."""
+        """Wait for NATS, then say so in the words S0 looks for.
+
+        As a container's first process it would not hear SIGTERM at all without a handler, and taskiq sets none.
+        """
         configure()
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         await super().startup()
         self.heartbeat = asyncio.create_task(heartbeat(broker))
         log.info("Scheduler started")
