@@ -5,10 +5,11 @@ import os
 import time
 from pathlib import Path
 
-if directory := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # must exist before prometheus_client is imported
-    Path(directory).mkdir(parents=True, exist_ok=True)
+# The processes of one container add up in this directory, on its tmpfs; it must be there before the next import.
+Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", "/tmp/metrics")).mkdir(parents=True, exist_ok=True)
 
-from prometheus_client import Counter, Gauge, Histogram  # noqa: E402
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server  # noqa: E402
+from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 from starlette.responses import JSONResponse  # noqa: E402
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402
 
@@ -50,6 +51,21 @@ if settings.has_proposals:
         duplicates_total.labels(detection)
     for bucket in ("0.9-0.95", "0.95-1.0"):
         auto_approval_total.labels(bucket)
+
+
+def registry() -> CollectorRegistry:
+    """What all processes of this container counted, together."""
+    together = CollectorRegistry()
+    MultiProcessCollector(together)
+    return together
+
+
+def serve(port: int) -> None:
+    """Serve the figures on a port of their own; where a sister process does so already, it answers for both."""
+    try:
+        start_http_server(port, registry=registry())
+    except OSError as error:
+        log.info("metrics are served by another process: %s", error)
 
 
 class RequestMetrics:

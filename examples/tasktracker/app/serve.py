@@ -6,12 +6,10 @@ from pathlib import Path
 
 import uvicorn
 
-METRICS = "/tmp/metrics"  # on the container's tmpfs; the processes of one container add up here
-
 
 def main() -> None:
     """Serve until SIGTERM, then finish what is being answered, 30 s at most."""
-    directory = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", METRICS))
+    directory = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", "/tmp/metrics"))
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     uvicorn.run(

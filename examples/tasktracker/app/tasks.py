@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
-from prometheus_client import start_http_server
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
@@ -54,7 +53,7 @@ async def worker_startup(state: TaskiqState) -> None:
     configure()
     state.heartbeat = asyncio.create_task(heartbeat(broker))
     if settings.METRICS_PORT:
-        start_http_server(settings.METRICS_PORT)
+        metrics.serve(settings.METRICS_PORT)
     log.info("Worker started")
 
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 
 from app import flags
+from app import metrics as figures
 from app.config import settings
 from app.db import session
 from app.tasks import broker
@@ -108,13 +107,7 @@ async def database_families() -> list[GaugeMetricFamily]:
 @router.get("/api/metrics")
 async def metrics() -> Response:
     """Prometheus text: this slot's processes together, and what only the database knows."""
-    text = b""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)
-        text += generate_latest(registry)
-    else:
-        text += generate_latest(REGISTRY)
+    text = generate_latest(figures.registry())
     if settings.has_proposals:
         try:
             registry = CollectorRegistry()
