@@ -152,6 +152,7 @@ def _migrations(name: str, file: str, system: System) -> Iterable[Problem]:
 
 
 def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
+    clashes: dict[tuple[str, str, int, str], list[str]] = {}
     for host in plan.hosts.values():
         taken: dict[int, str] = {}
         if plan.fleet.gateway.on in host.groups:
@@ -160,10 +161,12 @@ def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
         for name in plan.systems:
             for key, service in plan.services_on(name, host.name).items():
                 for where, port in host_ports(service).items():
+                    path = f"{name}.services.{key}.{where}"
                     if port in taken:
-                        message = f"port {port} on {host.name} is taken by {taken[port]}"
-                        yield Problem(file_of[name], f"{name}.services.{key}.{where}", message)
-                    taken.setdefault(port, f"{name}.services.{key}.{where}")
+                        clashes.setdefault((file_of[name], path, port, taken[port]), []).append(host.name)
+                    taken.setdefault(port, path)
+    for (file, path, port, other), hosts in clashes.items():
+        yield Problem(file, path, f"port {port} is taken by {other} on {', '.join(hosts)}")
 
 
 def host_ports(service: Service) -> dict[str, int]:

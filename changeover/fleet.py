@@ -123,16 +123,16 @@ def _unknown(key: str, known_groups: Iterable[str]) -> str | None:
 
 def _overrides(found: _Found, hosts: Hosts) -> dict[str, Any]:
     """The environment's overrides, which all hosts must have alike."""
-    overrides: dict[str, Any] = {}
-    for host, _, values in hosts:
+    overrides = hosts[0][2].get("overrides", {}) if hosts else {}
+    for _, _, values in hosts:
         mine = values.get("overrides", {})
         if not isinstance(mine, dict) or not all(isinstance(path, str) for path in mine):
             found.add(
                 found.override_file, "overrides", f'must be a dict of "system.key.key": value (it is {shown(mine)})'
             )
             return {}
-        if mine != (overrides := overrides or mine):
-            found.add(found.override_file, "overrides", f"are not the same on {host}; one environment, one file")
+        if mine != overrides:
+            found.add(found.override_file, "overrides", "are not the same on all hosts; one environment, one file")
             return {}
     return overrides
 
@@ -205,16 +205,16 @@ def _blamed(problem: Problem, overrides: Mapping[str, Any], file: str, new: bool
 
 def _run(found: _Found, hosts: Hosts) -> Run | None:
     """What --data asks of this run."""
-    given: dict[str, Any] = {}
-    for _, _, values in hosts:
-        for key in Run.model_fields.keys() & values.keys():
-            if given.setdefault(key, values[key]) != values[key]:
-                found.add(found.inventory, key, f"differs between hosts; it belongs on the command line: --data {key}=")
+    given = {key: values[key] for _, _, values in hosts for key in Run.model_fields if key in values}
+    for key, value in given.items():
+        if any(key not in values or values[key] != value for _, _, values in hosts):
+            where = f"{found.directory} or {found.inventory}"
+            found.add(where, key, f"is not the same on all hosts; it belongs on the command line: --data {key}=")
     problems: list[Problem] = []
     for key, value in given.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             message = (
-                f"pyinfra reads the number {value} (1.10 becomes 1.1); write it in both kinds of quotes: "
+                f"is read as the number {value} (so 1.10 becomes 1.1); write it in both kinds of quotes: "
                 f"--data '{key}=\"...\"'"
             )
             problems.append(Problem("the command line", f"--data {key}", message))

@@ -24,16 +24,16 @@ EXTENSION = r"^[a-z][a-z0-9_-]{0,62}$"
 USER = r"^[a-z][a-z0-9-]{0,30}$"
 # What a person is told when a text does not fit.
 PATTERNS = {
-    RELEASE: "must be letters, digits and . _ - as in 1.10.0 (at most 128, first a letter or digit)",
-    NAME: "must be small letters, digits and _ (at most 31, first a letter)",
-    VARIABLE: "must be letters, digits and _ (first no digit)",
+    RELEASE: "must be letters, digits and . _ - as in 1.10.0; 128 at most, first a letter or digit",
+    NAME: "must be small letters, digits and _; 31 at most, first a letter",
+    VARIABLE: "must be letters, digits and _; first no digit",
     FOLDER: "must be a folder from / on, of letters, digits and . _ -",
     HTTP_PATH: "must be a path from / on, without spaces or quotes",
     ROUTE: "must be a path from / on, of small letters, digits and _ - /",
     DOMAIN: "must be a host name in small letters, as in tasks.example.com",
     ASSETS: "must be one folder below the prefix with / at its end, as in assets/",
     EXTENSION: "must be the name of an extension, as in vector",
-    USER: "must be small letters, digits and - (at most 31, first a letter)",
+    USER: "must be small letters, digits and -; 31 at most, first a letter",
 }
 
 
@@ -43,7 +43,7 @@ def _unit(pattern: re.Pattern[str], *units: str):
             hint = (
                 f"has no unit; write '{value}{units[0]}'"
                 if value.isdigit()
-                else f"needs a number and a unit: {' '.join(units)}"
+                else f"must be a number and one of {' '.join(units)}, as in 30{units[0]}"
             )
             raise ValueError(f"{value!r} {hint}")
         if not int(pattern.fullmatch(value).group(1)):  # type: ignore[union-attr]
