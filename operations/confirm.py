@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from pyinfra import host
-from pyinfra.api import FunctionCommand, deploy, operation
+from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover.files import Directory, File
 from changeover.fleet import Plan
@@ -31,25 +31,39 @@ def written_down(plan: Plan, system: str, live: Live, secrets: Secrets) -> None:
 
     Arguments: the plan; the system's name; what was live before; where secrets come from.
     """
-    release = wanted_release(plan, system, live)
-
-    def state() -> list[File]:
-        new = installed(live, release, slotted(plan, system), migrated_version(plan, system, release, live, secrets))
-        return [File(state_path(system), new.to_json())]
-
-    tree(
+    migrations = plan.systems[system].migrations
+    state_written(
         name=f"{system}: what is live is written down",
-        files=state,
-        directories=[Directory(STATE_DIR), Directory(f"{STATE_DIR}/{system}")],
+        system=system,
+        live=live,
+        release=wanted_release(plan, system, live),
+        slotted=slotted(plan, system),
+        look=Look(plan, system, migrations, secrets) if migrations else None,
     )
 
 
-def migrated_version(plan: Plan, system: str, release: str, live: Live, secrets: Secrets) -> dict[str, str] | None:
-    """The schema's version as the database says now; None for a system without migrations."""
-    migrations = plan.systems[system].migrations
-    if not migrations:
-        return None
-    return {"release": release, "version": Look(plan, system, migrations, secrets)().version}
+@operation()
+def state_written(
+    system: str, live: Live, release: str, slotted: list[str], look: Look | None
+) -> Generator[StringCommand | FunctionCommand]:
+    """
+    state.json says that the release is live, and at which version the schema is.
+
+    + system: its name
+    + live: what was live before
+    + release: what is live now
+    + slotted: names of the services with slots
+    + look: gives the schema's state; none for a system without migrations
+    """
+    version = look().version if look else None
+    if version == "":
+        yield flow.failure([f"{look} does not tell its schema's version; run: pyinfra INVENTORY phases/database.py -y"])
+        return
+    new = installed(live, release, slotted, {"release": release, "version": version} if version else None)
+    yield from tree._inner(
+        files=[File(state_path(system), new.to_json())],
+        directories=[Directory(STATE_DIR), Directory(f"{STATE_DIR}/{system}")],
+    )
 
 
 def gateway_checks(plan: Plan, system: str) -> list[str]:

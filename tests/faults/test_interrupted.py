@@ -1,0 +1,117 @@
+"""Faults of a deploy: what served goes on serving, the message says why, and the next run converges."""
+
+import random
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from tests import support
+from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
+from tests.support import ROOT, pyinfra, pyinfra_words, ssh, wait_for
+
+
+@pytest.fixture(autouse=True)
+def converged():
+    """Every fault begins and ends with a deploy that has nothing left to do."""
+    yield
+    run = pyinfra("deploy.py", "-y", "--json")
+    assert run.code == 0, run.text
+    again = pyinfra("deploy.py", "-y", "--json")
+    assert again.code == 0 and again.changes == 0, again.text
+
+
+def healthy(client: httpx.Client) -> bool:
+    """Whether the system answers through its gateway, with its dependencies."""
+    try:
+        return client.get("/api/health/detailed").json()["status"] == "ok"
+    except (httpx.HTTPError, ValueError, KeyError):
+        return False
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_control_machine_killed_at_a_random_moment(gateway, seed):  # noqa: F811
+    """SIGKILL in mid-deploy: no clean-up can run. The work is real: two containers and three files are missing."""
+    ssh("app2", "docker rm -f tasktracker-worker-1 hello-web-1; rm -f /srv/hello/compose.yaml")
+    ssh("edge1", "rm -f /srv/gateway/conf/proxy_headers.conf /srv/gateway/loaded")
+    process = subprocess.Popen(
+        pyinfra_words("deploy.py", "-y"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(random.Random(seed).uniform(1.0, 8.0))
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    assert healthy(gateway)
+    run = pyinfra("deploy.py", "-y", "--json")
+    assert run.code == 0, run.text
+    assert healthy(gateway)
+
+
+@pytest.mark.parametrize("host", ["app1", "data1", "edge1"])
+def test_a_host_that_reboots_comes_back_with_everything(gateway, host):  # noqa: F811
+    before = ssh(host, "docker ps --format '{{.Names}}' | sort")
+    ssh(host, "systemctl reboot", check=False)
+    time.sleep(3)
+    wait_for(f"{host} after its reboot", lambda: ssh(host, "systemctl is-system-running") == "running", 90)
+    wait_for("its containers", lambda: ssh(host, "docker ps --format '{{.Names}}' | sort") == before, 120)
+    wait_for("the system", lambda: healthy(gateway), 90)
+
+
+def test_registry_down_and_an_image_gone(gateway):  # noqa: F811
+    """What runs goes on; the message names host, service and image; the run stops before anything above is touched."""
+    image = ssh("app2", "docker inspect -f '{{.Config.Image}}' hello-web-1")
+    ssh("app2", f"docker rm -f hello-web-1 && docker rmi -f {image}")
+    ssh("ops1", "systemctl stop docker-registry")
+    try:
+        run = pyinfra("deploy.py", "-y")
+        assert run.code == 1
+        assert "app2: hello: layer 2 is up and healthy (web)" in run.text
+        assert image.rsplit(":", 1)[0] in run.text
+        assert "Traceback" not in run.text
+        assert healthy(gateway)
+    finally:
+        ssh("ops1", "systemctl start docker-registry")
+
+
+def test_an_nginx_configuration_that_nginx_refuses_is_never_in_place(gateway):  # noqa: F811
+    """A foreign file in servers/ breaks the tree: the check on the copy fails, the running gateway is not touched."""
+    ssh("edge1", "echo 'nonsense here;' > /srv/gateway/conf/servers/zzz.conf; rm /srv/gateway/conf/proxy_headers.conf")
+    try:
+        run = pyinfra("phases/gateway.py", "-y")
+        assert run.code == 1
+        assert "nothing was changed" in run.text and 'unknown directive "nonsense"' in run.text
+        assert ssh("edge1", "ls /srv/gateway/conf/proxy_headers.conf 2>/dev/null || echo none") == "none"
+        assert healthy(gateway)
+    finally:
+        ssh("edge1", "rm -f /srv/gateway/conf/servers/zzz.conf")
+
+
+def test_an_application_that_never_gets_healthy_stops_the_run(gateway, tmp_path):  # noqa: F811
+    """The last lines of what failed are shown; the other services and layers are not touched."""
+    broken = {
+        "tasktracker.services.worker.command": ["sh", "-c", "echo cannot start; exit 3"],
+        "tasktracker.services.worker.start_timeout": "20s",
+    }
+    data = tmp_path / "staging.py"
+    data.write_text((ROOT / "group_data" / "staging.py").read_text() + f"\noverrides |= {broken!r}\n")
+    run = pyinfra("phases/services.py", "-y", "--group-data", str(data))
+    assert run.code == 1
+    assert "tasktracker: layer 2 is up and healthy" in run.text
+    assert "cannot start" in run.text
+    assert healthy(gateway)
+
+
+def test_a_host_that_cannot_be_reached_stops_the_run_before_anything_changes(gateway):  # noqa: F811
+    stamp = ssh("app1", "date -u '+%Y-%m-%d %H:%M:%S'")
+    ssh("app2", "systemctl stop ssh.socket ssh", check=False)
+    try:
+        run = pyinfra("deploy.py", "-y")
+        assert run.code == 1
+        assert "app2" in run.text
+        assert ssh("app1", f"find /srv /etc/docker /var/lib/changeover -newermt '{stamp}' | wc -l") == "0"
+        assert healthy(gateway)
+    finally:
+        name = support.status()["hosts"]["app2"].get("container", "changeover-app2")
+        subprocess.run(["/usr/bin/docker", "exec", name, "systemctl", "start", "ssh"], check=False, timeout=30)
+        wait_for("ssh on app2", lambda: ssh("app2", "true") == "", 30)
