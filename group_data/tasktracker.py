@@ -9,7 +9,7 @@ _app_secrets = {
     "ADMIN_TOKEN": "{secret.ADMIN_TOKEN}",
 }
 # Worker and scheduler touch a file while NATS answers them: alive and connected, without a second Python each time.
-_app_alive = {"cmd": ["sh", "-c", "test -n \"$(find /tmp/alive -newermt '-30 seconds')\""],
+_app_alive = {"cmd": ["sh", "-c", "find /tmp/alive -newermt '-20 seconds' 2>/dev/null | grep -q ."],
               "interval": "30s", "timeout": "10s", "retries": 3, "start_period": "40s"}
 _app_image = "{registry}/tasktracker/api:{release}"
 
@@ -32,17 +32,21 @@ tasktracker = dict(
             routes={"/api": {}, "/ws": {"websocket": True, "timeout": "24h"}},
             health={"http": "/api/health", "interval": "5s", "timeout": "3s", "retries": 3, "start_period": "15s"},
             env={**_app_env, "WEB_CONCURRENCY": "4"}, secrets=_app_secrets, tmpfs=["/tmp"],
+            stop_grace="35s",
             cpus=1.0, memory="1G", cpus_reserve=0.25, memory_reserve="256M",
         ),
         worker=dict(
             layer=2, on="app", image=_app_image, uid=10001, env=_app_env, secrets=_app_secrets, tmpfs=["/tmp"],
-            command=["taskiq", "worker", "app.tasks:broker"],
+            # One process: with two, one that is stuck would hide behind the other's heartbeat.
+            command=["taskiq", "worker", "app.tasks:broker", "--workers", "1", "--max-async-tasks", "10",
+                     "--wait-tasks-timeout", "25", "--no-configure-logging"],
+            stop_grace="35s",
             health=_app_alive,
             cpus=2.0, memory="2G", cpus_reserve=0.5, memory_reserve="512M",
         ),
         scheduler=dict(
             layer=2, on="app", image=_app_image, uid=10001, env=_app_env, secrets=_app_secrets, tmpfs=["/tmp"],
-            command=["taskiq", "scheduler", "app.tasks:scheduler"], singleton=True, health=_app_alive,
+            command=["taskiq", "scheduler", "app.tasks:scheduler", "--no-configure-logging"], singleton=True, health=_app_alive,
             cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="64M",
         ),
         dashboard=dict(
