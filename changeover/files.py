@@ -56,7 +56,7 @@ def _environment() -> Environment:
 
 def compose_value(value: Any) -> str:
     """A value in compose YAML: JSON is YAML, and a dollar sign is doubled or compose would fill in a variable."""
-    return json.dumps(value, sort_keys=True).replace("$", "$$")
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).replace("$", "$$")
 
 
 def render(template: str, **values: Any) -> str:

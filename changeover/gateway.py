@@ -14,7 +14,7 @@ from typing import Any
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
 from changeover.live import BLUE, GREEN, Live
-from changeover.settings import App, System, seconds
+from changeover.settings import App, System, whole_seconds
 from changeover.stack import http_probe
 
 CONF = "/etc/nginx/changeover"
@@ -43,7 +43,7 @@ def files(plan: Plan, host: str) -> list[File]:
     common = {"gateway": gateway, "conf": CONF, "slots": SLOTS}
     base = f"{gateway.run_dir}/conf"
     result = [
-        File(f"{base}/nginx.conf", render("nginx/nginx.conf.j2", keepalive=int(seconds(gateway.keepalive)), **common)),
+        File(f"{base}/nginx.conf", render("nginx/nginx.conf.j2", keepalive=whole_seconds(gateway.keepalive), **common)),
         File(f"{base}/proxy_headers.conf", render("nginx/proxy_headers.conf.j2")),
     ]
     for name in systems(plan, host):
@@ -97,7 +97,7 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
         domain=system.domain,
         tls=system.tls,
         upstreams=upstreams,
-        upstream_keepalive=int(seconds(plan.fleet.gateway.upstream_keepalive)),
+        upstream_keepalive=whole_seconds(plan.fleet.gateway.upstream_keepalive),
         slotted=[key for key, app in apps.items() if app.slots],
         routes=_routes(name, system, apps),
         **common,
@@ -127,7 +127,7 @@ def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, A
                     "matches": below if prefix else ["/"],
                     "upstream": f"{name}_{key}_${key}_slot" if app.slots else f"{name}_{key}",
                     "strip": route.strip and bool(prefix),
-                    "timeout": int(seconds(route.timeout)),
+                    "timeout": whole_seconds(route.timeout),
                     "max_body": route.max_body,
                     "websocket": route.websocket,
                     "assets": route.assets,

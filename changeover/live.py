@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 SCHEMA = 1
-BLUE, GREEN = "blue", "green"
+BLUE: Literal["blue"] = "blue"
+GREEN: Literal["green"] = "green"
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 @dataclass(frozen=True)
 class SlotState:
     """A service's live slot, and the release in each slot (None: empty)."""
 
-    live: str = BLUE
+    __pydantic_config__ = STRICT
+
+    live: Literal["blue", "green"] = BLUE
     blue: str | None = None
     green: str | None = None
 
@@ -26,6 +32,8 @@ class SlotState:
 @dataclass(frozen=True)
 class Live:
     """The state of one system. `generation` rises with each committed change."""
+
+    __pydantic_config__ = STRICT
 
     schema: int = SCHEMA
     generation: int = 0
@@ -40,21 +48,25 @@ class Live:
 
 
 def parse(text: str | None) -> Live:
-    """The state in a file's text; an absent or empty file is a system that was never installed.
+    """The state in a file's text; no text is a system that was never installed.
 
     Raises ValueError for a file that is damaged or of another schema.
     """
-    if not text or not text.strip():
+    if not text:
         return Live()
     try:
-        values: dict[str, Any] = json.loads(text)
-        slots = {name: SlotState(**slot) for name, slot in values.pop("slots").items()}
-        state = Live(slots=slots, **values)
-    except (ValueError, TypeError, KeyError) as error:
+        values = json.loads(text)
+    except ValueError as error:
         raise ValueError(f"state.json is damaged ({error})") from error
-    if state.schema != SCHEMA:
-        raise ValueError(f"state.json has schema {state.schema}, this Changeover knows {SCHEMA}")
-    return state
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if isinstance(schema, int) and schema != SCHEMA:
+        raise ValueError(f"state.json has schema {schema}, this Changeover knows {SCHEMA}")
+    try:
+        return TypeAdapter(Live).validate_python(values)
+    except ValidationError as error:
+        finding = error.errors()[0]
+        where = ".".join(map(str, finding["loc"])) or "the whole"
+        raise ValueError(f"state.json is damaged ({where}: {finding['msg']})") from error
 
 
 def installed(live: Live, release: str, slotted: list[str], migrated: dict[str, str] | None) -> Live:
@@ -66,4 +78,4 @@ def installed(live: Live, release: str, slotted: list[str], migrated: dict[str, 
 
 
 def _with_release(slot: SlotState, release: str) -> SlotState:
-    return replace(slot, **{slot.live: release})
+    return replace(slot, blue=release) if slot.live == BLUE else replace(slot, green=release)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Secrets:
@@ -22,39 +25,56 @@ class Secrets:
     def problems(self, wanted: Iterable[tuple[str, str]]) -> list[str]:
         """One line for each (system, name) that is nowhere, and for a file that others can read."""
         found = []
-        if self.file.exists() and stat.S_IMODE(self.file.stat().st_mode) & 0o077:
-            mode = stat.S_IMODE(self.file.stat().st_mode)
-            found.append(f"{self.file}  is readable by others (mode {mode:04o}); run: chmod 600 {self.file}")
-        for system, name in wanted:
-            if self._find(system, name) is None:
-                found.append(f"secret {name} (system {system}) is in neither the environment nor {self.file}")
-        return found
+        try:
+            mode = stat.S_IMODE(self.file.stat().st_mode) if self.file.exists() else 0
+            if mode & 0o077:
+                found.append(f"{self.file}  is readable by others (mode {mode:04o}); run: chmod 600 {self.file}")
+            self._file_values()
+        except OSError as error:
+            return [*found, f"{self.file}  cannot be read: {error.strerror}"]
+        except ValueError as error:
+            return [*found, f"{self.file}  {error}"]
+        return found + [self._missing(*one) for one in wanted if self._find(*one) is None]
 
     def get(self, system: str, name: str) -> str:
         """The value; KeyError names the secret (never its value)."""
         value = self._find(system, name)
         if value is None:
-            raise KeyError(f"secret {name} (system {system}) is in neither the environment nor {self.file}")
+            raise KeyError(self._missing(system, name))
         return value
 
-    def _find(self, system: str, name: str) -> str | None:
+    def _missing(self, system: str, name: str) -> str:
+        return f"secret {name} (system {system}) is in neither the environment nor {self.file}"
+
+    def _file_values(self) -> dict[str, str]:
         if self._values is None:
-            self._values = read_env(self.file.read_text()) if self.file.exists() else {}
+            self._values = read_env(self.file.read_bytes().decode("utf-8-sig")) if self.file.exists() else {}
+        return self._values
+
+    def _find(self, system: str, name: str) -> str | None:
+        values = self._file_values()
         for key in (f"{system.upper()}_{name}", name):
-            for source in (self._environ, self._values):
+            for source in (self._environ, values):
                 if source.get(key):
                     return source[key]
         return None
 
 
 def read_env(text: str) -> dict[str, str]:
-    """NAME=value lines; blank lines and # comments are skipped, one pair of quotes around a value is taken off."""
+    """NAME=value lines; blank lines and # comments are skipped, one pair of quotes around a value is taken off.
+
+    Raises ValueError with the number of a line (never its text) that is none of these.
+    """
     values = {}
-    for line in text.splitlines():
+    for number, line in enumerate(text.split("\n"), 1):
         name, found, value = line.strip().partition("=")
-        if found and not name.startswith("#"):
-            value = value.strip()
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-                value = value[1:-1]
-            values[name.strip().removeprefix("export ")] = value
+        name = name.removeprefix("export ").strip()
+        if not line.strip() or name.startswith("#"):
+            continue
+        if not found or not NAME.fullmatch(name):
+            raise ValueError(f"line {number} is no NAME=value")
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        values[name] = value
     return values

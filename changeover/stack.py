@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from changeover.live import Live, SlotState
 from changeover.plan import PLACEHOLDER, Plan
 from changeover.secrets import Secrets
-from changeover.settings import App, Health, Nats, Postgres, Service, seconds
+from changeover.settings import App, Health, Nats, Postgres, Service, whole_seconds
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,13 @@ def address(plan: Plan, system: str, service: str) -> str:
 
 
 def _fill(plan: Plan, system: str, text: str, secrets: Secrets | None = None) -> str:
+    """A text with its placeholders filled in; a secret in a URL is percent-encoded, or an @ in it would end it."""
+
     def value(found: re.Match[str]) -> str:
         kind, name = found.groups()
         if kind == "secret" and secrets:
-            return secrets.get(system, name)
+            secret = secrets.get(system, name)
+            return quote(secret, safe="") if "://" in text[: found.start()] else secret
         return address(plan, system, name)
 
     return PLACEHOLDER.sub(value, text)
@@ -126,11 +131,11 @@ def _container(
     if isinstance(service, App) and service.tmpfs:
         body["tmpfs"] = list(service.tmpfs)
     if secrets:
-        body["secrets"] = [{"source": f"{name}_{s.name}", "target": s.name} for s in secrets]
+        body["secrets"] = [{"source": f"{name}.{s.name}", "target": s.name} for s in secrets]
         # Compose does not look into the files: this label makes a changed secret restart the container.
         body["labels"]["changeover.secrets"] = _digest({s.name: s.value for s in secrets})
     _kind(body, service)
-    timeout = round(seconds(service.start_timeout))
+    timeout = whole_seconds(service.start_timeout)
     return ContainerSpec(container, name, service.layer, release, body, secrets, timeout)
 
 
@@ -192,7 +197,7 @@ def _health(service: Service) -> dict[str, Any] | None:
         test = ["CMD", *health.cmd]
     else:
         url = f"http://127.0.0.1:{health.port or service.port}{health.http}"
-        test = ["CMD-SHELL", http_probe(url, round(seconds(health.timeout)))]
+        test = ["CMD-SHELL", http_probe(url, whole_seconds(health.timeout))]
     return {
         "test": test,
         "interval": health.interval,
@@ -206,8 +211,9 @@ def _health(service: Service) -> dict[str, Any] | None:
 def http_probe(url: str, timeout: int) -> str:
     """A shell line that succeeds on HTTP 200 with whatever client the image has (curl, wget or Python)."""
     python = f"import urllib.request as u; u.urlopen('{url}', timeout={timeout})"
+    quoted = shlex.quote(url)
     return (
-        f"if command -v curl >/dev/null; then curl -fsS -o /dev/null -m {timeout} {url}; "
-        f"elif command -v wget >/dev/null; then wget -q -T {timeout} -O /dev/null {url}; "
+        f"if command -v curl >/dev/null; then curl -fsS -o /dev/null -m {timeout} {quoted}; "
+        f"elif command -v wget >/dev/null; then wget -q -T {timeout} -O /dev/null {quoted}; "
         f'else python3 -c "{python}"; fi'
     )

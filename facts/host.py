@@ -55,10 +55,12 @@ class MachineFacts(FactBase[Machine | None]):
 
 
 class SystemState(FactBase[str]):
-    """The text of a system's state.json on a host; empty when there is none."""
+    """The text of a system's state.json on a host; no text when there is no file."""
 
     def command(self, system: str) -> str:
-        return f"cat {shlex.quote(state_path(system))} 2>/dev/null || true"
+        """Never fails; a file that is there and cannot be read is not taken for a system that is not."""
+        file = shlex.quote(state_path(system))
+        return f"[ ! -e {file} ] || {{ [ -s {file} ] && cat {file}; }} || echo empty or unreadable"
 
     @staticmethod
     def default() -> str:

@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
-from changeover.settings import Migrations, Postgres, seconds
+from changeover.settings import Migrations, Postgres, whole_seconds
 from changeover.stack import containers, wanted_release
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState
@@ -55,7 +55,7 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
         release=wanted_release(plan, system, live),
         known=live.migrated,
         look=Look(plan, system, migrations, secrets),
-        timeout=round(seconds(migrations.timeout)),
+        timeout=whole_seconds(migrations.timeout),
     )
 
 

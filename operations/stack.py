@@ -47,7 +47,7 @@ def stack_files(plan: Plan, system: str, specs: Sequence[ContainerSpec]) -> tupl
     """The compose file and the secrets of all its containers, with their folders."""
     base = plan.run_dir(system)
     secrets = {
-        f"{spec.service}_{secret.name}": (f"{base}/secrets/{spec.service}/{secret.name}", secret)
+        f"{spec.service}.{secret.name}": (f"{base}/secrets/{spec.service}/{secret.name}", secret)
         for spec in specs
         for secret in spec.secrets
     }

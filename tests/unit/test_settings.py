@@ -104,12 +104,12 @@ def test_all_findings_come_at_once_and_each_once() -> None:
         on_host("app2", "address", "app2")(hosts)
         on_all("overrides", {"shop.services.api.memory": "512"})(hosts)
 
-    assert findings(change) == [
-        "error  inventories/staging.py  app2.address: 'app2' is no IPv4 address such as 10.0.0.11; "
-        "the private address other hosts reach it at",
+    assert sorted(findings(change)) == [
+        "error  group_data/hello.py  hello.domian: unknown key; did you mean domain?",
         "error  group_data/shop.py  shop.services.api.drian: unknown key",
         "error  group_data/staging.py  overrides[\"shop.services.api.memory\"]: '512' has no unit; write '512M'",
-        "error  group_data/hello.py  hello.domian: unknown key; did you mean domain?",
+        "error  inventories/staging.py  app2.address: 'app2' is no IPv4 address such as 10.0.0.11; "
+        "the private address other hosts reach it at",
     ]
 
 
