@@ -62,7 +62,7 @@ def parse(text: str | None) -> Live:
     if isinstance(schema, int) and schema != SCHEMA:
         raise ValueError(f"state.json has schema {schema}, this Changeover knows {SCHEMA}")
     try:
-        return TypeAdapter(Live).validate_python(values)
+        return TypeAdapter(Live).validate_json(text)
     except ValidationError as error:
         finding = error.errors()[0]
         where = ".".join(map(str, finding["loc"])) or "the whole"
