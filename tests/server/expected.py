@@ -116,7 +116,7 @@ def listening(plan: Plan, machine: str, live: dict[str, Live]) -> dict[tuple[str
                 for address, port, _ in published(plan, machine, service, slot):
                     found[address, port] = f"{system}.{name}"
     if plan.fleet.gateway.on in plan.hosts[machine].groups:
-        found["0.0.0.0", plan.fleet.gateway.http_port] = GATEWAY
-        if any(plan.systems[system].tls for system in gateway.systems(plan, machine)):
-            found["0.0.0.0", plan.fleet.gateway.https_port] = GATEWAY
+        # Both, also without any certificate: the https port then turns everybody away.
+        for port in (plan.fleet.gateway.http_port, plan.fleet.gateway.https_port):
+            found["0.0.0.0", port] = GATEWAY
     return found

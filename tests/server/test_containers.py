@@ -53,7 +53,7 @@ def test_containers_are_healthy(pairs, service):
     for want, have in pairs:
         state = have["State"]
         health = state.get("Health", {}).get("Status")
-        if not state["Running"] or state["Restarting"] or state["OOMKilled"]:
+        if state["Status"] != "running" or state["OOMKilled"]:
             problems.append(f"{want.name}: is {state['Status']}{', ran out of memory' * state['OOMKilled']}")
         elif want.health and health != "healthy":
             problems.append(f"{want.name}: health is {health}")

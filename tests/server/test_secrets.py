@@ -1,5 +1,7 @@
 """Secrets lie in files that only their owner reads, and their values are nowhere else. Values are never shown."""
 
+from urllib.parse import quote
+
 import pytest
 
 from changeover.files import Directory
@@ -15,7 +17,7 @@ def values(fleet):
         for machine in fleet.plan.group(system):
             for spec in fleet.specs(system, machine.name):
                 found |= {secret.value: f"{system} {spec.service} {secret.name}" for secret in spec.secrets}
-    return found
+    return found | {quote(value, safe=""): name for value, name in found.items()}  # as it stands in a URL
 
 
 def leaves(value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from operations.stack import stack_files
 ROOT = Path(__file__).resolve().parents[2]
 ON_HOST = Path(__file__).parent / "on_host"
 LIMIT = 90  # seconds for one look at a host
+SAID = re.compile(r"pyinfra error(?: in \S+ line \d+)?: (.*?)(?=\n-->|\Z)", re.DOTALL)  # the person's part of stderr
 SSH_OPTIONS = {
     "HostName": "ssh_hostname",
     "Port": "ssh_port",
@@ -52,8 +54,8 @@ def read_inventory(path: str) -> list[SimpleNamespace]:
     except subprocess.TimeoutExpired:
         raise InventoryError(f"inventory {path}: no answer in 120 s; run: {' '.join(command)}") from None
     if run.returncode or not run.stdout.strip():
-        said = run.stderr.partition("pyinfra error: ")[2].partition("\n--> ")[0] or run.stderr[-500:]
-        raise InventoryError(f"inventory {path}: {said.strip() or 'it has no hosts'}")
+        said = SAID.search(run.stderr)
+        raise InventoryError(f"inventory {path}: {said[1].strip() if said else run.stderr[-500:] or 'it has no hosts'}")
     return [SimpleNamespace(**host) for host in json.loads(run.stdout, object_hook=_number_keys)]
 
 
