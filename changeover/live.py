@@ -59,14 +59,19 @@ def parse(text: str | None) -> Live:
     except ValueError as error:
         raise ValueError(f"state.json is damaged ({error})") from error
     schema = values.get("schema") if isinstance(values, dict) else None
-    if isinstance(schema, int) and schema != SCHEMA:
-        raise ValueError(f"state.json has schema {schema}, this Changeover knows {SCHEMA}")
+    if schema != SCHEMA:
+        known = f"this Changeover knows {SCHEMA}"
+        raise ValueError(
+            f"state.json is damaged (it names no schema; {known})"
+            if schema is None
+            else f"state.json has schema {schema}, {known}"
+        )
     try:
         return TypeAdapter(Live).validate_json(text)
     except ValidationError as error:
         finding = error.errors()[0]
         where = ".".join(map(str, finding["loc"])) or "the whole"
-        raise ValueError(f"state.json is damaged ({where}: {finding['msg']})") from error
+        raise ValueError(f"state.json is damaged ({where}: {finding['msg'].removeprefix('Input ')})") from error
 
 
 def installed(live: Live, release: str, slotted: list[str], migrated: dict[str, str] | None) -> Live:

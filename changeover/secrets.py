@@ -32,6 +32,8 @@ class Secrets:
             self._file_values()
         except OSError as error:
             return [*found, f"{self.file}  cannot be read: {error.strerror}"]
+        except UnicodeDecodeError:
+            return [*found, f"{self.file}  is no UTF-8 text"]
         except ValueError as error:
             return [*found, f"{self.file}  {error}"]
         return found + [self._missing(*one) for one in wanted if self._find(*one) is None]
