@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from changeover import record, report
+from changeover import record, reference, report
 
 Commands = Any  # what add_subparsers() returns; argparse has no public name for it
 
@@ -29,7 +29,13 @@ def run_report(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (add_report,)
+def add_settings(commands: Commands) -> None:
+    """settings: print docs/settings.md."""
+    parser = commands.add_parser("settings", help="print the reference of all settings, as docs/settings.md holds it")
+    parser.set_defaults(run=lambda options: print(reference.page(), end="") or 0)
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (add_report, add_settings)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -63,8 +63,8 @@ class Health(Strict):
 class Slots(Strict):
     """The two host ports of a service that takes traffic; one release in each."""
 
-    blue: Port
-    green: Port
+    blue: Port = Field(description="host port of the blue slot")
+    green: Port = Field(description="host port of the green slot")
 
     @model_validator(mode="after")
     def _two_ports(self) -> Slots:
@@ -138,7 +138,7 @@ class Container(Limits):
 class App(Container):
     """A service of the team's own, or any plain image."""
 
-    kind: Literal["app"] = "app"
+    kind: Literal["app"] = Field("app", description="what it is; the other kinds are postgres and nats")
     port: Port | None = Field(None, description="port in the container")
     publish: Port | None = Field(
         None, description="host port, on the host's private address, for a service without slots"
@@ -149,7 +149,7 @@ class App(Container):
     slots: Slots | None = Field(None, description="blue and green host ports: the service is switched without a gap")
     routes: dict[Annotated[str, Field(pattern=ROUTE)], Route] = Field({}, description="path prefixes it serves")
     singleton: bool = Field(False, description="runs exactly once, on the first host of its group")
-    health: Health | None = None
+    health: Health | None = Field(None, description="how the engine tells that it is alive; slots need it")
     tmpfs: list[Folder] = Field([], description="folders in memory")
 
     @model_validator(mode="after")
@@ -172,21 +172,22 @@ class App(Container):
 class Postgres(Container):
     """PostgreSQL in the official image's interface."""
 
-    kind: Literal["postgres"]
+    kind: Literal["postgres"] = Field(description="what it is")
     major: int = Field(ge=13, le=19, description="major version; must be the image's")
-    port: Port = 5432
+    port: Port = Field(5432, description="port in the container")
     publish: Port = Field(5432, description="host port, on the host's private address")
-    dev_ports: dict[Port, Port] = {}
+    dev_ports: dict[Port, Port] = Field({}, description="as an app's")
     database: str = Field(pattern=NAME, description="database that is created")
     owner: str = Field(pattern=NAME, description="role without superuser rights that owns it; apps log in as it")
     owner_secret: Variable = Field(description="name of the secret that holds the owner's password")
     superuser_secret: Variable = Field("POSTGRES_PASSWORD", description="name of the secret of the postgres role")
-    extensions: list[Annotated[str, Field(pattern=EXTENSION)]] = []
+    extensions: list[Annotated[str, Field(pattern=EXTENSION)]] = Field([], description="made by the superuser")
     settings: dict[str, str] = Field({}, description="server settings, as in postgresql.conf")
     health: Health = Field(
         default_factory=lambda: Health(
             cmd=["pg_isready", "-h", "127.0.0.1", "-U", "postgres"], retries=5, start_period="10s"
-        )
+        ),
+        description="default: pg_isready over TCP",
     )
 
     @model_validator(mode="after")
@@ -199,10 +200,10 @@ class Postgres(Container):
 class Nats(Container):
     """NATS with JetStream in the official image's interface."""
 
-    kind: Literal["nats"]
-    port: Port = 4222
+    kind: Literal["nats"] = Field(description="what it is")
+    port: Port = Field(4222, description="port in the container")
     publish: Port = Field(4222, description="host port, on the host's private address")
-    dev_ports: dict[Port, Port] = {}
+    dev_ports: dict[Port, Port] = Field({}, description="as an app's")
     monitoring: Port = Field(8222, description="its HTTP monitoring port, which the health check asks")
     health: Health | None = Field(None, description="default: /healthz of its monitoring port")
 
@@ -224,7 +225,7 @@ Service = Annotated[
 class Migrations(Strict):
     """How the schema goes from one release to the next."""
 
-    engine: Literal["alembic"]
+    engine: Literal["alembic"] = Field(description="the tool that knows the versions")
     service: str = Field(description="service in whose image and with whose secrets the engine runs")
     database: str = Field(description="the postgres service it changes")
     timeout: Duration = Field("10m", description="longest time for one upgrade")
@@ -245,8 +246,8 @@ class System(Strict):
     domain: str | None = Field(None, pattern=DOMAIN, description="name under which the gateway serves it")
     tls: Tls | None = Field(None, description="none: plain HTTP only")
     run_dir: Folder | None = Field(None, description="its folder on the hosts; default /srv/SYSTEM")
-    services: dict[Name, Service] = Field(min_length=1)
-    migrations: Migrations | None = None
+    services: dict[Name, Service] = Field(min_length=1, description="its parts; the name is used everywhere")
+    migrations: Migrations | None = Field(None, description="none: the system has no schema of its own")
 
 
 class Gateway(Limits):
@@ -254,16 +255,16 @@ class Gateway(Limits):
 
     on: str = Field("edge", description="inventory group whose hosts are gateways")
     image: str = Field("{mirror}/library/nginx:1.26", description="exact tag or digest")
-    http_port: Port = 80
-    https_port: Port = 443
+    http_port: Port = Field(80, description="plain HTTP: health, redirects to HTTPS")
+    https_port: Port = Field(443, description="HTTPS, HTTP/2 and WebSockets")
     keepalive: Duration = Field("75s", description="idle time of client connections")
     upstream_keepalive: Duration = Field(
         "30s",
         description="idle time of connections to apps; must be shorter than the apps' own, or POSTs fail",
     )
-    cpus: float = Field(0.5, gt=0, allow_inf_nan=False)
-    memory: Size = "256M"
-    run_dir: Folder = "/srv/gateway"
+    cpus: float = Field(0.5, gt=0, allow_inf_nan=False, description="CPU limit in cores")
+    memory: Size = Field("256M", description="memory limit")
+    run_dir: Folder = Field("/srv/gateway", description="its folder on the hosts")
 
     @model_validator(mode="after")
     def _two_ports(self) -> Gateway:
@@ -275,17 +276,21 @@ class Gateway(Limits):
 class Fleet(Strict):
     """What all hosts share, whatever the system (group_data/all.py)."""
 
-    environment: Literal["staging", "production"] = "production"
+    environment: Literal["staging", "production"] = Field(
+        "production", description="what these hosts are; development ports are closed in production"
+    )
     registry: Text = Field(description="where the team's images come from: {registry} in image names")
     mirror: Text = Field("docker.io", description="where public images come from: {mirror} in image names")
     docker_source: Literal["docker", "debian"] = Field(
         "docker", description="Docker's apt repository, or the distribution's"
     )
     daemon: dict[str, Any] = Field({}, description="further keys of /etc/docker/daemon.json")
-    deploy_user: str = Field("deploy", pattern=USER)
+    deploy_user: str = Field(
+        "deploy", pattern=USER, description="user that is made; in group docker, so as good as root"
+    )
     deploy_keys: list[str] = Field([], description="public SSH keys that may log in as the deploy user")
     secrets_file: str = Field("secrets/{environment}.env", description="NAME=value lines, mode 0600, never in git")
-    gateway: Gateway = Gateway()
+    gateway: Gateway = Field(Gateway(), description="the nginx of the edge hosts")
 
 
 class Run(Strict):

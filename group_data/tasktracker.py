@@ -46,7 +46,8 @@ tasktracker = dict(
         ),
         scheduler=dict(
             layer=2, on="app", image=_app_image, uid=10001, env=_app_env, secrets=_app_secrets, tmpfs=["/tmp"],
-            command=["taskiq", "scheduler", "app.tasks:scheduler", "--no-configure-logging"], singleton=True, health=_app_alive,
+            command=["taskiq", "scheduler", "app.tasks:scheduler", "--no-configure-logging"],
+            singleton=True, health=_app_alive,
             cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="64M",
         ),
         dashboard=dict(
