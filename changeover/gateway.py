@@ -100,6 +100,7 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
         upstream_keepalive=whole_seconds(plan.fleet.gateway.upstream_keepalive),
         slotted=[key for key, app in apps.items() if app.slots],
         routes=_routes(name, system, apps),
+        routes_everything=any("/" in app.routes for app in apps.values()),
         **common,
     )
 
@@ -150,4 +151,5 @@ def check_command(plan: Plan) -> list[str]:
     """nginx's own check of a configuration in the folder `{}`, in a container without network."""
     mount = f"{{}}:{CONF}:ro"
     test = ["nginx", "-t", "-q", "-c", f"{CONF}/nginx.conf"]
-    return ["docker", "run", "--rm", "--network", "none", "-v", mount, image(plan), *test]
+    label = "com.docker.compose.project=gateway"  # what an interrupted check leaves is seen as the gateway's
+    return ["docker", "run", "--rm", "--label", label, "--network", "none", "-v", mount, image(plan), *test]

@@ -234,8 +234,8 @@ class Migrations(Strict):
 class Tls(Strict):
     """Certificate and key by file, on the control machine; the key goes to the gateways with mode 0600."""
 
-    certificate: Text
-    key: Text
+    certificate: Text = Field(description="PEM file with the certificate and its chain")
+    key: Text = Field(description="PEM file with the key")
 
 
 class System(Strict):

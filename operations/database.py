@@ -153,5 +153,19 @@ def migrated(
         return
     if not state.login:
         yield flow.failure([f"{look} takes no login of its owner; run: pyinfra INVENTORY phases/database.py -y -vv"])
-    run = " ".join(compose_words(directory, "run", "--rm", "--no-deps", "-T"))
-    yield StringCommand(f"timeout {timeout} {run} {shlex.quote(container)} alembic upgrade head")
+    yield StringCommand(once(directory, container, ["alembic", "upgrade", "head"], timeout))
+
+
+def once(directory: str, container: str, words: list[str], timeout: int) -> str:
+    """A shell line that runs words in a service's image, one at a time on this host.
+
+    The container has a fixed name: when the control machine died, its migration may still run; it is waited for,
+    not doubled. Arguments: the compose project's folder; the service; the words; seconds for each wait.
+    """
+    name = f"{directory.strip('/').replace('/', '-')}-migrate"
+    run = shlex.join([*compose_words(directory, "run", "--rm", "--no-deps", "-T", "--name", name), container, *words])
+    return (
+        f"if docker inspect {name} >/dev/null 2>&1; then echo 'waiting for the migration of an earlier run';"
+        f" timeout {timeout} docker wait {name} || exit 1; docker rm -f {name} >/dev/null 2>&1; fi;"
+        f" timeout {timeout} {run}"
+    )
