@@ -57,6 +57,15 @@ class Plan:
         groups = self.hosts[host].groups
         return [name for name in self.systems if name in groups and self.run.system in (None, name)]
 
+    def main_system(self) -> str:
+        """The system that `release=` is for when `system=` is not given: the first group of the inventory that is one."""
+        order = [group for host in self.hosts.values() for group in host.groups]
+        return min(self.systems, key=order.index)
+
+    def asked_release(self, system: str) -> str | None:
+        """The release that this run asks for, of one system; None: it keeps what is live."""
+        return self.run.release if system == (self.run.system or self.main_system()) else None
+
     def gateways(self, system: str) -> list[Host]:
         """The gateways that serve a system; the first is its coordinator (CONTRACTS.md)."""
         return self.group(self.fleet.gateway.on, system) if self.systems[system].domain else []

@@ -297,4 +297,6 @@ class Run(Strict):
     """What a run may be given with --data."""
 
     system: str | None = Field(None, description="only this system")
-    release: Release | None = Field(None, description="the release to run; without it the live one stays")
+    release: Release | None = Field(
+        None, description="release of `system`, or of the first one; without it the live one stays"
+    )

@@ -43,7 +43,7 @@ class ContainerSpec:
 
 def wanted_release(plan: Plan, system: str, live: Live) -> str:
     """The release this run is about: asked for, or live, or the first one."""
-    return plan.run.release or live.release or plan.systems[system].initial_release
+    return plan.asked_release(system) or live.release or plan.systems[system].initial_release
 
 
 def containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> list[ContainerSpec]:
