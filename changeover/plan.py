@@ -58,7 +58,7 @@ class Plan:
         return [name for name in self.systems if name in groups and self.run.system in (None, name)]
 
     def main_system(self) -> str:
-        """The system that `release=` is for when `system=` is not given: the first group of the inventory that is one."""
+        """The system that `release=` is for when no `system=` is given: the inventory's first group that is one."""
         order = [group for host in self.hosts.values() for group in host.groups]
         return min(self.systems, key=order.index)
 
