@@ -6,10 +6,12 @@ A phase begins on any host when the one before has ended on all. A failed step s
 from pyinfra import local
 
 local.include("phases/preflight.py")  # refuses before anything is changed
-local.include("phases/provision.py")  # engine, deploy user, folders, time
+local.include("phases/provision.py")  # engine, deploy user, folders, time, host command
 local.include("phases/infrastructure.py")  # layer 1: databases, brokers
+local.include("phases/stage.py")  # the idle slots are given to the release
 local.include("phases/database.py")  # owner, extensions, schema
 local.include("phases/services.py")  # layer 2: applications, workers
 local.include("phases/frontend.py")  # layer 3: dashboards
 local.include("phases/gateway.py")  # layer 4: nginx
-local.include("phases/confirm.py")  # it answers; what is live is written down
+local.include("phases/switch.py")  # traffic goes to the release, under a lease
+local.include("phases/confirm.py")  # it answers and is watched; then it is confirmed, or goes back

@@ -20,14 +20,18 @@ class File:
     """A file on a host. `owner` and `group` are names or numbers as text; content never shows in repr."""
 
     path: str
-    content: str = field(repr=False)
+    content: str | bytes = field(repr=False)
     mode: str = "644"
     owner: str = "root"
     group: str = "root"
 
     def digest(self) -> str:
         """SHA-256 of the content, in hex."""
-        return hashlib.sha256(self.content.encode()).hexdigest()
+        return hashlib.sha256(self.raw()).hexdigest()
+
+    def raw(self) -> bytes:
+        """The content's bytes."""
+        return self.content if isinstance(self.content, bytes) else self.content.encode()
 
 
 @dataclass(frozen=True)

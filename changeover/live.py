@@ -1,50 +1,82 @@
-"""What is live, as the hosts say it: the schema of /var/lib/changeover/<system>/state.json (CONTRACTS.md)."""
+"""What is live, as the hosts say it: /var/lib/changeover/<system>/state.json, written by the host command."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA = 1
-BLUE: Literal["blue"] = "blue"
-GREEN: Literal["green"] = "green"
-STRICT = ConfigDict(extra="forbid", strict=True)
+Slot = Literal["blue", "green"]
+BLUE: Slot = "blue"
+GREEN: Slot = "green"
 
 
-@dataclass(frozen=True)
-class SlotState:
+def other(slot: Slot) -> Slot:
+    """The other of the two slots."""
+    return GREEN if slot == BLUE else BLUE
+
+
+class _Part(BaseModel):
+    # A newer host command may write more than this control side knows; what it knows must be right.
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class Releases(_Part):
+    """The release that is live, the one before, and one that is staged in the idle slots."""
+
+    live: str | None = None
+    previous: str | None = None
+    candidate: str | None = None
+
+
+class SlotState(_Part):
     """A service's live slot, and the release in each slot (None: empty)."""
 
-    __pydantic_config__ = STRICT
-
-    live: Literal["blue", "green"] = BLUE
+    live: Slot = BLUE
     blue: str | None = None
     green: str | None = None
 
-    def releases(self) -> dict[str, str]:
-        """Slots that hold a release."""
-        return {slot: release for slot in (BLUE, GREEN) if (release := getattr(self, slot))}
+    def release(self, slot: Slot) -> str | None:
+        """The release in a slot."""
+        return self.blue if slot == BLUE else self.green
+
+
+class Live(_Part):
+    """The state of one system. `generation` rises with each committed change."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    generation: int = 0
+    release: Releases = Releases()
+    slots: dict[str, SlotState] = {}
+    held: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
-class Live:
-    """The state of one system. `generation` rises with each committed change."""
+class Place:
+    """A slot of a service and its release. Roles: `live`; `candidate`, to be switched to; `previous`, the way back."""
 
-    __pydantic_config__ = STRICT
+    slot: Slot
+    release: str
+    role: Literal["live", "candidate", "previous"]
 
-    schema: int = SCHEMA
-    generation: int = 0
-    release: str | None = None
-    previous: str | None = None
-    slots: dict[str, SlotState] = field(default_factory=dict)
-    migrated: dict[str, str] = field(default_factory=dict)  # {"release": .., "version": ..} after an upgrade
 
-    def to_json(self) -> str:
-        """The file's text: stable, so that equal states are equal bytes."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+def places(live: Live, service: str, wanted: str) -> list[Place]:
+    """The slots of a service that hold a release, when `wanted` is to run. A live slot never gets another one."""
+    state = live.slots.get(service)
+    if live.release.live is None or state is None or state.release(state.live) is None:
+        return [Place(state.live if state else BLUE, wanted, "candidate")]
+    here, idle = state.live, other(state.live)
+    running = state.release(here)
+    assert running is not None
+    found = [Place(here, running, "live")]
+    if wanted != running:
+        found.append(Place(idle, wanted, "candidate"))
+    elif before := state.release(idle):
+        found.append(Place(idle, before, "previous"))
+    return found
 
 
 def parse(text: str | None) -> Live:
@@ -67,20 +99,8 @@ def parse(text: str | None) -> Live:
             else f"state.json has schema {schema}, {known}"
         )
     try:
-        return TypeAdapter(Live).validate_json(text)
+        return Live.model_validate_json(text)
     except ValidationError as error:
         finding = error.errors()[0]
         where = ".".join(map(str, finding["loc"])) or "the whole"
         raise ValueError(f"state.json is damaged ({where}: {finding['msg'].removeprefix('Input ')})") from error
-
-
-def installed(live: Live, release: str, slotted: list[str], migrated: dict[str, str] | None) -> Live:
-    """The state once `release` runs everywhere: live slots stay, empty ones are blue. Equal when nothing changed."""
-    slots = {name: _with_release(live.slots.get(name, SlotState()), release) for name in slotted}
-    previous = live.release if live.release not in (None, release) else live.previous
-    new = replace(live, release=release, previous=previous, slots=slots, migrated=migrated or live.migrated)
-    return new if new == live else replace(new, generation=live.generation + 1)
-
-
-def _with_release(slot: SlotState, release: str) -> SlotState:
-    return replace(slot, blue=release) if slot.live == BLUE else replace(slot, green=release)

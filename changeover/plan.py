@@ -66,6 +66,18 @@ class Plan:
         """The release that this run asks for, of one system; None: it keeps what is live."""
         return self.run.release if system == (self.run.system or self.main_system()) else None
 
+    def switched(self, system: str) -> list[str]:
+        """Names of the services that have slots: each runs the release, and is moved from slot to slot."""
+        settings = self.systems[system]
+        return [
+            name
+            for name, service in settings.services.items()
+            if isinstance(service, App)
+            and service.publish is None
+            and service.layer > 1
+            and "{release}" in (service.image or settings.image)
+        ]
+
     def gateways(self, system: str) -> list[Host]:
         """The gateways that serve a system; the first is its coordinator (CONTRACTS.md)."""
         return self.group(self.fleet.gateway.on, system) if self.systems[system].domain else []

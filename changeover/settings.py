@@ -60,6 +60,14 @@ class Health(Strict):
         return self
 
 
+class Ready(Strict):
+    """What an idle slot must answer before traffic goes to it: the body is read, not only the status (S0, section 8)."""
+
+    http: HttpPath = Field(description="path asked on the slot's own port")
+    json_: dict[str, Any] = Field({}, alias="json", description="keys that must have these values in the answer's body")
+    timeout: Duration = Field("60s", description="longest wait for the right answer")
+
+
 class Slots(Strict):
     """The two host ports of a service that takes traffic; one release in each."""
 
@@ -150,6 +158,12 @@ class App(Container):
     routes: dict[Annotated[str, Field(pattern=ROUTE)], Route] = Field({}, description="path prefixes it serves")
     singleton: bool = Field(False, description="runs exactly once, on the first host of its group")
     health: Health | None = Field(None, description="how the engine tells that it is alive; slots need it")
+    ready: Ready | None = Field(
+        None, description="what the idle slot must answer before traffic goes there; default: health"
+    )
+    drain: Duration = Field(
+        "30s", description="time for open requests and sockets after traffic has left, before the stop"
+    )
     tmpfs: list[Folder] = Field([], description="folders in memory")
 
     @model_validator(mode="after")
@@ -238,6 +252,26 @@ class Tls(Strict):
     key: Text = Field(description="PEM file with the key")
 
 
+class Probe(Strict):
+    """A request that the deploy sends through the gateway, again and again, while it switches and soaks."""
+
+    path: HttpPath = Field(description="path on the gateway")
+    method: Literal["GET", "POST"] = Field("GET", description="a POST's body may hold {id}, new each time")
+    json_: dict[str, Any] = Field({}, alias="json", description="body of a POST")
+    expect: list[int] = Field([200], description="status codes that are right")
+
+
+class Releasing(Strict):
+    """How a release goes live, and how long the way back stays warm."""
+
+    lease: Duration = Field("90s", description="not confirmed in this time, a switch goes back by itself")
+    soak: Duration = Field("30s", description="time under watch after the switch, before it is confirmed")
+    keep_warm: Duration = Field("30m", description="time that the old slot runs on after the confirmation")
+    keep: int = Field(5, ge=2, description="releases whose images stay on the hosts")
+    probe: list[Probe] = Field([], description="requests of the deploy's own prober; default: each route's health path")
+    max_failed: int = Field(0, ge=0, description="failed probes during the soak that still pass")
+
+
 class System(Strict):
     """What is deployed as one: one group in the inventory, one file in group_data."""
 
@@ -247,6 +281,7 @@ class System(Strict):
     tls: Tls | None = Field(None, description="none: plain HTTP only")
     run_dir: Folder | None = Field(None, description="its folder on the hosts; default /srv/SYSTEM")
     services: dict[Name, Service] = Field(min_length=1, description="its parts; the name is used everywhere")
+    release: Releasing = Field(Releasing(), description="how a release goes live")
     migrations: Migrations | None = Field(None, description="none: the system has no schema of its own")
 
 

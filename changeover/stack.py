@@ -9,11 +9,12 @@ import hashlib
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from changeover.live import Live, SlotState
+from changeover.live import Live, Place, places
 from changeover.plan import PLACEHOLDER, Plan
 from changeover.secrets import Secrets
 from changeover.settings import App, Health, Nats, Postgres, Service, whole_seconds
@@ -36,6 +37,8 @@ class ContainerSpec:
     service: str
     layer: int
     release: str
+    slot: str  # empty for a service without slots
+    role: str  # live, candidate or previous (changeover/live.py); a service without slots is live
     body: dict[str, Any]
     secrets: list[Secret]
     start_timeout: int
@@ -43,7 +46,7 @@ class ContainerSpec:
 
 def wanted_release(plan: Plan, system: str, live: Live) -> str:
     """The release this run is about: asked for, or live, or the first one."""
-    return plan.asked_release(system) or live.release or plan.systems[system].initial_release
+    return plan.asked_release(system) or live.release.live or plan.systems[system].initial_release
 
 
 def containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> list[ContainerSpec]:
@@ -51,25 +54,18 @@ def containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
 
     Arguments: the plan; names of system and host; what is live; where secret values come from.
     """
+    release = wanted_release(plan, system, live)
+    switched = plan.switched(system)
     result = []
     for name, service in plan.services_on(system, host).items():
-        for slot, release in _slots(plan, system, name, service, live).items():
-            result.append(_container(plan, system, host, name, service, slot, release, secrets))
+        found: Sequence[Place | None] = places(live, name, release) if name in switched else [None]
+        result += [_container(plan, system, host, name, service, place, release, secrets) for place in found]
     return sorted(result, key=lambda c: c.layer)
 
 
-def slotted(plan: Plan, system: str) -> list[str]:
-    """Names of the services that have slots."""
-    return [n for n, s in plan.systems[system].services.items() if isinstance(s, App) and s.slots]
-
-
-def _slots(plan: Plan, system: str, name: str, service: Service, live: Live) -> dict[str, str]:
-    """{slot: release} to run; one nameless slot for a service without."""
-    release = wanted_release(plan, system, live)
-    if not (isinstance(service, App) and service.slots):
-        return {"": release}
-    state = live.slots.get(name, SlotState())
-    return state.releases() or {state.live: release}
+def rolls_out(plan: Plan, system: str, live: Live) -> bool:
+    """Whether this run brings a release that is not live, and so ends with a switch."""
+    return wanted_release(plan, system, live) != live.release.live
 
 
 def image(plan: Plan, system: str, name: str, service: Service, release: str) -> str:
@@ -101,8 +97,9 @@ def _fill(plan: Plan, system: str, text: str, secrets: Secrets | None = None) ->
 
 
 def _container(
-    plan: Plan, system: str, host: str, name: str, service: Service, slot: str, release: str, source: Secrets
+    plan: Plan, system: str, host: str, name: str, service: Service, place: Place | None, release: str, source: Secrets
 ) -> ContainerSpec:
+    slot, release, role = (place.slot, place.release, place.role) if place else ("", release, "live")
     secrets = _secrets(plan, system, service, source)
     container = f"{name}-{slot}" if slot else name
     body: dict[str, Any] = {
@@ -136,7 +133,7 @@ def _container(
         body["labels"]["changeover.secrets"] = _digest({s.name: s.value for s in secrets})
     _kind(body, service)
     timeout = whole_seconds(service.start_timeout)
-    return ContainerSpec(container, name, service.layer, release, body, secrets, timeout)
+    return ContainerSpec(container, name, service.layer, release, slot, role, body, secrets, timeout)
 
 
 def _kind(body: dict[str, Any], service: Service) -> None:
@@ -165,7 +162,7 @@ def _environment(plan: Plan, system: str, service: Service, slot: str) -> dict[s
 def _ports(plan: Plan, host: str, service: Service, slot: str) -> list[str]:
     """Published on the private address only; development ports on loopback, and nowhere in production."""
     private = plan.hosts[host].address
-    port = getattr(service.slots, slot) if slot and isinstance(service, App) else service.publish
+    port = getattr(service.slots, slot) if slot and isinstance(service, App) and service.slots else service.publish
     ports = [f"{private}:{port}:{service.port}"] if port else []
     if plan.fleet.environment != "production":
         ports += [f"127.0.0.1:{outer}:{inner}" for outer, inner in service.dev_ports.items()]

@@ -37,3 +37,17 @@ def up(directory: str, services: Sequence[str], timeout: int) -> Generator[Strin
         f"{base} ps -a --format 'table {{{{.Service}}}}\\t{{{{.Image}}}}\\t{{{{.Status}}}}' {words} >&2;",
         f"{base} logs --no-color --tail {LOG_LINES} {words} >&2; exit $code; }}",
     )
+
+
+@operation()
+def made(directory: str, services: Sequence[str]) -> Generator[StringCommand]:
+    """
+    Containers exist, with their images here, and are not started: nothing is left to fetch when they must be.
+
+    + directory: folder of compose.yaml
+    + services: which of its services
+    """
+    if not services:
+        host.noop("the switch starts nothing of this layer here")
+        return
+    yield StringCommand(" ".join(compose_words(directory, "up", "--no-start", "--no-deps")), shlex.join(services))

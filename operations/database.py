@@ -12,7 +12,7 @@ from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
 from changeover.settings import Migrations, Postgres, whole_seconds
-from changeover.stack import containers, wanted_release
+from changeover.stack import containers, rolls_out, wanted_release
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState
 from operations import flow
@@ -45,15 +45,15 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     migrations = plan.systems[system].migrations
     if not migrations or plan.hosts_of(system, migrations.service)[0].name != name:
         return
+    if not rolls_out(plan, system, live):  # a release that was gone back from may have left a newer schema: its own
+        return
     specs = containers(plan, system, name, live, secrets)
     files, directories = stack_files(plan, system, specs)
     tree(name=f"{system}: files of its containers", files=files, directories=directories)
     migrated(
         name=f"{system}: schema as release {wanted_release(plan, system, live)} wants it",
         directory=plan.run_dir(system),
-        container=next(s.name for s in specs if s.service == migrations.service),
-        release=wanted_release(plan, system, live),
-        known=live.migrated,
+        container=next(s.name for s in reversed(specs) if s.service == migrations.service and s.role != "previous"),
         look=Look(plan, system, migrations, secrets),
         timeout=whole_seconds(migrations.timeout),
     )
@@ -134,24 +134,16 @@ def setup_sql(service: Postgres, password: str) -> str:
 
 
 @operation()
-def migrated(
-    directory: str, container: str, release: str, known: dict[str, str], look: Look, timeout: int
-) -> Generator[StringCommand | FunctionCommand]:
+def migrated(directory: str, container: str, look: Look, timeout: int) -> Generator[StringCommand | FunctionCommand]:
     """
     The schema is at the release's version: Alembic runs once in the release's image, on one host.
 
     + directory: folder of the compose project
     + container: the service in whose image and with whose secrets it runs
-    + release: whose migrations
-    + known: {"release", "version"} after the last upgrade, as state.json says
     + look: gives the schema's state
     + timeout: seconds for the upgrade
     """
-    state = look()
-    if known.get("release") == release and state.version == known.get("version"):
-        host.noop(f"the schema is at {state.version}, release {release}'s")
-        return
-    if not state.login:
+    if not look().login:
         yield flow.failure([f"{look} takes no login of its owner; run: pyinfra INVENTORY phases/database.py -y -vv"])
     yield StringCommand(once(directory, container, ["alembic", "upgrade", "head"], timeout))
 

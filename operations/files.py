@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from base64 import b64encode
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -60,7 +61,7 @@ def tree(
     check = {"root": check_root, "command": list(check_command)} if check_root and new_files else None
     payload = {
         "directories": [asdict(d) for d in new_directories],
-        "files": [asdict(f) for f in new_files],
+        "files": [{**asdict(f), "content": b64encode(f.raw()).decode()} for f in new_files],
         "check": check,
     }
     yield python("install_files", json.dumps(payload))

@@ -57,10 +57,10 @@ def machine_problems(plan: Plan, name: str, machine: Machine | None) -> list[str
 
 
 def release_problems(plan: Plan, live: dict[str, Live]) -> list[str]:
-    """Releases that this run asks for and that cannot be reached from what is live."""
+    """Releases that this run asks for and that must not go live."""
     return [
-        f"{name}: {state.release} is live and {wanted} is asked for; this version of Changeover installs a release, "
-        "it does not yet go from one to another. Leave release= out to keep what is live"
+        f"{name}: {wanted} is held: {state.held[wanted]}. Release another version, or allow it again on "
+        f"{plan.coordinator(name).name}: sudo changeover unhold {name} {wanted}"
         for name, state in live.items()
-        if (wanted := plan.asked_release(name)) and state.release not in (None, wanted)
+        if (wanted := plan.asked_release(name)) in state.held and wanted
     ]

@@ -6,8 +6,12 @@ read and before anything connects; facts/pyinfra.md lists the exit codes that wo
 
 from __future__ import annotations
 
+import getpass
+import secrets as random
 import signal
+import socket
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from pyinfra import inventory
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
 
-from changeover import fleet
+from changeover import fleet, stack
 from changeover.live import Live, parse
 from changeover.problems import SettingsError
 from changeover.secrets import Secrets
@@ -28,6 +32,7 @@ _plan: fleet.Plan | None = None
 _secrets: Secrets | None = None
 _live: dict[str, Live] = {}
 _lock = Semaphore()
+_TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
 
 def install() -> None:
@@ -109,9 +114,24 @@ def live(system: str) -> Live:
 
 def known_release(system: str) -> str | None:
     """The release that was live when this run began; None: none, or nobody asked."""
-    return _live[system].release if system in _live else None
+    return _live[system].release.live if system in _live else None
 
 
 def release(system: str) -> str:
     """The release that this run is about."""
     return wanted_release(plan(), system, _live.get(system, Live()))
+
+
+def txn() -> str:
+    """This run's id, as the hosts' journals know it."""
+    return _TXN
+
+
+def actor() -> str:
+    """Who runs it: user@machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def rolls_out(system: str) -> bool:
+    """Whether this run brings a release of the system that is not live."""
+    return plan().run.system in (None, system) and stack.rolls_out(plan(), system, live(system))

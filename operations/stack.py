@@ -6,6 +6,7 @@ pyinfra's operations are barriers: a layer's operation ends on all hosts before 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pyinfra.api import deploy
 
@@ -13,8 +14,9 @@ from changeover.files import Directory, File, render
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
+from changeover.settings import App, Service, whole_seconds
 from changeover.stack import ContainerSpec, containers
-from operations import compose
+from operations import compose, ready
 from operations.files import tree
 
 
@@ -28,19 +30,45 @@ def layer(
     service names to limit it to (empty: all).
     """
     specs = containers(plan, system, host, live, secrets)
-    chosen = [s for s in specs if s.layer == number and (not only or s.service in only)]
+    chosen = [s for s in specs if s.layer == number and s.role != "previous" and (not only or s.service in only)]
     if not chosen:
         return
-    files, directories = stack_files(plan, system, specs)
-    tree(name=f"{system}: files of its containers", files=files, directories=directories)
     services = plan.systems[system].services
     in_layer = [key for key in services if services[key].layer == number and (not only or key in only)]
+    waiting = [s for s in chosen if s.role == "candidate" and not takes_traffic(services[s.service])]
+    running = [s for s in chosen if s not in waiting]
+    files, directories = stack_files(plan, system, specs)
+    tree(name=f"{system}: files of its containers", files=files, directories=directories)
+    compose.made(
+        name=f"{system}: layer {number} has what the switch starts",
+        directory=plan.run_dir(system),
+        services=[s.name for s in waiting],
+    )
     compose.up(
         name=f"{system}: layer {number} is up and healthy ({', '.join(in_layer)})",
         directory=plan.run_dir(system),
-        services=[s.name for s in chosen],
+        services=[s.name for s in running],
         timeout=max(s.start_timeout for s in chosen),
     )
+    ready.answers(name=f"{system}: layer {number} is ready", checks=ready_checks(plan, system, host, running))
+
+
+def takes_traffic(service: Service) -> bool:
+    """Whether the gateway moves requests to it; other services with slots are started and stopped by the switch."""
+    return isinstance(service, App) and service.slots is not None
+
+
+def ready_checks(plan: Plan, system: str, host: str, specs: Sequence[ContainerSpec]) -> list[dict[str, Any]]:
+    """What the candidates with `ready` must answer on this host, on their own ports."""
+    checks = []
+    for spec in specs:
+        service = plan.systems[system].services[spec.service]
+        if spec.role == "candidate" and isinstance(service, App) and service.ready and spec.slot and service.slots:
+            port = getattr(service.slots, spec.slot)
+            url = f"http://{plan.hosts[host].address}:{port}{service.ready.http}"
+            limit = whole_seconds(service.ready.timeout)
+            checks.append({"name": spec.name, "url": url, "json": service.ready.json_, "limit": limit})
+    return checks
 
 
 def stack_files(plan: Plan, system: str, specs: Sequence[ContainerSpec]) -> tuple[list[File], list[Directory]]:

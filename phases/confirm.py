@@ -1,9 +1,10 @@
-"""The systems answer through their gateways; then every host writes down what is live."""
+"""The systems answer through their gateways; a new release is watched, then confirmed, or goes back."""
 
 from pyinfra import host
 
 from operations import flow, run
-from operations.confirm import answering, written_down
+from operations.confirm import answering
+from operations.release import confirm
 
 plan = run.plan()
 for system in host.loop(list(plan.systems)):
@@ -11,5 +12,5 @@ for system in host.loop(list(plan.systems)):
         answering(plan, system)
 flow.barrier(name="all systems answer")
 for system in host.loop(list(plan.systems)):
-    if system in plan.systems_on(host.name):
-        written_down(plan, system, run.live(system), run.secrets())
+    if run.rolls_out(system) and host.name == plan.coordinator(system).name:
+        confirm(plan, system, run.live(system), run.txn(), run.actor())

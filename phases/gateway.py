@@ -2,11 +2,10 @@
 
 from pyinfra import host
 
-from changeover import gateway
 from operations import flow, run
 from operations.gateway import serve
 
 plan = run.plan()
 if plan.fleet.gateway.on in host.groups:
-    serve(plan, host.name, {system: run.live(system) for system in gateway.systems(plan, host.name)})
+    serve(plan, host.name)
 flow.barrier(name="the gateways are ready on all hosts")

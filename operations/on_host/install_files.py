@@ -1,10 +1,11 @@
 """Runs on a host: puts a tree of files into place, all checked first, each renamed into place. Standard library only.
 
 Input on stdin, one JSON object: {"directories": [{path, mode, owner, group}], "files": [{path, mode, owner, group,
-content}], "check": null or {"root": folder, "command": words in which {} is a copy of that folder with the new files}}.
+content: base64}], "check": null or {"root": folder, "command": words; {} is a copy of it with the new files}}.
 Exit 1 and nothing changed when the check fails; its output is printed.
 """
 
+import base64
 import contextlib
 import grp
 import json
@@ -45,7 +46,7 @@ def write(path, entry):
         os.unlink(path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "wb") as file:
-        file.write(entry["content"].encode())
+        file.write(base64.b64decode(entry["content"]))
         file.flush()
         own(file.fileno(), entry)
         os.fsync(file.fileno())

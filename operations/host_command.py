@@ -1,0 +1,85 @@
+"""The command `changeover` on every host of a system, and the ways by which its peers may ask it (CONTRACTS.md).
+
+Each host has a key of its own. A peer logs in as the user `changeover`, whose key may run one command and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra import host, inventory
+from pyinfra.api import StringCommand, deploy, operation
+from pyinfra.operations import server
+
+from changeover.files import Directory, File, render
+from changeover.hostconfig import config
+from changeover.plan import Plan
+from facts.peers import PeerKeys
+from hostcmd.build import archive
+from operations.files import tree
+
+BINARY = "/usr/local/bin/changeover"
+ETC = "/etc/changeover"
+USER = "changeover"
+HOME = "/var/lib/changeover/peer"
+UNITS = "/etc/systemd/system"
+
+
+@deploy("host command")
+def installed(plan: Plan, name: str) -> None:
+    """The command, its settings of every system of this host, and its key. Arguments: the plan; this host's name."""
+    server.user(name="user that peers log in as", user=USER, home=HOME, system=True, shell="/bin/sh")
+    systems = [system for system in plan.systems if system in plan.hosts[name].groups]
+    tree(
+        name="command, settings, recovery at boot",
+        files=[
+            File(BINARY, archive(), mode="755"),
+            *(File(f"{ETC}/{system}.json", config(plan, system, name)) for system in systems),
+            File(f"{UNITS}/changeover-recover.service", render("changeover/recover.service.j2", command=BINARY)),
+        ],
+        directories=[Directory(ETC)],
+    )
+    key(name="key of its own", path=f"{ETC}/peer_key")
+
+
+@deploy("host command")
+def peered(plan: Plan, name: str) -> None:
+    """The hosts of a system know each other's keys, and may ask each other. Arguments: the plan; this host's name."""
+    groups = [system for system in plan.systems if system in plan.hosts[name].groups]
+    others = [h.name for h in plan.hosts.values() if set(groups) & set(h.groups)]
+    peers(name="peers know each other", addresses={other: plan.hosts[other].address for other in others})
+
+
+@operation()
+def key(path: str) -> Generator[StringCommand]:
+    """
+    This host has an SSH key of its own; the private half never leaves it.
+
+    + path: where it lies
+    """
+    if host.get_fact(PeerKeys).public:
+        host.noop("there is one")
+        return
+    yield StringCommand(f"ssh-keygen -q -t ed25519 -N '' -C changeover -f {path}")
+
+
+@operation()
+def peers(addresses: dict[str, str]) -> Generator[StringCommand]:
+    """
+    The peers' keys may run `changeover peer` here and nothing else; their host keys are pinned.
+
+    + addresses: name -> private address of all hosts that share a system with this one
+    """
+    found = {name: inventory.get_host(name).get_fact(PeerKeys) for name in addresses}
+    keys = [keys.public for keys in found.values() if keys.public]
+    pins = [f"{addresses[name]} {keys.host}" for name, keys in found.items() if keys.host]
+    yield from tree._inner(
+        files=[
+            File(f"{HOME}/.ssh/authorized_keys", render("changeover/authorized_keys.j2", keys=keys, command=BINARY)),
+            File(f"{ETC}/known_hosts", render("changeover/known_hosts.j2", pins=pins)),
+            File("/etc/sudoers.d/changeover", render("changeover/sudoers.j2", user=USER, command=BINARY), mode="440"),
+        ],
+        directories=[Directory(HOME), Directory(f"{HOME}/.ssh")],
+        check_root="/etc/sudoers.d",
+        check_command=["visudo", "-c", "-q", "-f", "{}/changeover"],
+    )

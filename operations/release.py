@@ -1,0 +1,112 @@
+"""A release goes live: staged in the idle slots, switched under a lease, watched, confirmed; or it goes back.
+
+The host command does each step (one actuator, three callers); here it is only asked, in order.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Generator
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
+
+from changeover.live import Live
+from changeover.plan import Plan
+from changeover.settings import whole_seconds
+from changeover.stack import wanted_release
+from operations import flow
+from operations.host_command import BINARY
+from operations.watch import watch
+
+
+@deploy("release")
+def stage(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
+    """The idle slots are this release's. Arguments: the plan; the system; what is live; the run's id; who runs it."""
+    asked(
+        name=f"{system}: {wanted_release(plan, system, live)} takes the idle slots",
+        words=[
+            *("stage", system, "--release", wanted_release(plan, system, live), "--txn", txn, "--by", actor),
+            *("--expect-generation", str(live.generation)),
+        ],
+    )
+
+
+@deploy("release")
+def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
+    """Traffic and workers go to the release, under a lease. Arguments as in stage."""
+    lease = whole_seconds(plan.systems[system].release.lease)
+    asked(
+        name=f"{system}: traffic goes to {wanted_release(plan, system, live)}",
+        words=["switch", system, "--lease", str(lease), "--txn", txn, "--by", actor],
+    )
+
+
+@deploy("release")
+def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
+    """The release is watched; then it is confirmed, or goes back. Arguments as in stage."""
+    release = wanted_release(plan, system, live)
+    watched(name=f"{system}: {release} is watched", plan=Quiet(plan), system=system, txn=txn, release=release)
+    asked(name=f"{system}: {release} is confirmed", words=["confirm", system, "--txn", txn, "--by", actor])
+
+
+@deploy("release")
+def roll_back(system: str, actor: str) -> None:
+    """The release before is live again. Arguments: the system's name; who runs it."""
+    asked(name=f"{system}: the release before is live again", words=["rollback", system, "--by", actor])
+
+
+class Quiet:
+    """A value that operations carry and pyinfra does not print."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+@operation(is_idempotent=False)
+def asked(words: list[str]) -> Generator[StringCommand]:
+    """
+    The host command does what it is asked; its own words are what a person reads when it refuses.
+
+    + words: verb, system and options
+    """
+    yield StringCommand(shlex.join([BINARY, *words]))
+
+
+@operation(is_idempotent=False)
+def watched(plan: Quiet, system: str, txn: str, release: str) -> Generator[FunctionCommand]:
+    """
+    The release serves for the soak's time without failing; else it is sent back at once.
+
+    + plan: the checked plan
+    + system: its name
+    + txn: the run's id, whose lease is renewed
+    + release: what is watched
+    """
+
+    def run(state: Any, host: Any) -> bool:
+        def call(*words: str) -> tuple[bool, str]:
+            done, output = host.run_shell_command(StringCommand(shlex.join([BINARY, *words])), _sudo=True)
+            return done, "\n".join(output.stdout_lines + output.stderr_lines)
+
+        reasons = watch(plan.value, system, renew=lambda: call("renew", system, "--txn", txn))
+        if not reasons:
+            return True
+        _, said = call("rollback", system, "--txn", txn, "--why", reasons[0])
+        lines = [*reasons, *said.splitlines()]
+        flow.FAILURES[host.name] = lines
+        for line in lines:
+            host.log_styled(line, fg="red")
+        return False
+
+    yield FunctionCommand(run, (), {})
+
+
+def said(output: str) -> dict[str, Any]:
+    """The JSON line that the host command printed with --json."""
+    return json.loads(output.strip().splitlines()[-1])
