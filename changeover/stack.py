@@ -80,6 +80,11 @@ def image(plan: Plan, system: str, name: str, service: Service, release: str) ->
     )
 
 
+def follows_release(plan: Plan, system: str, service: Service) -> bool:
+    """Whether a service's image is another with each release."""
+    return "{release}" in (service.image or plan.systems[system].image)
+
+
 def address(plan: Plan, system: str, service: str) -> str:
     """host:port at which other hosts reach a service without slots (the first host's)."""
     settings = plan.systems[system].services[service]
@@ -118,8 +123,10 @@ def _container(
         "logging": {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}},
         "environment": _environment(plan, system, service, slot),
         "ports": _ports(plan, host, service, slot),
-        "labels": {"changeover.system": system, "changeover.service": name, "changeover.release": release},
+        "labels": {"changeover.system": system, "changeover.service": name},
     }
+    if follows_release(plan, system, service):
+        body["labels"]["changeover.release"] = release  # on a database it would mean a restart with each release
     if slot:
         body["labels"]["changeover.slot"] = slot
     if service.command:
