@@ -14,7 +14,7 @@ from changeover.fleet import Plan
 from changeover.live import Live, installed
 from changeover.stack import slotted, wanted_release
 from facts.compose import compose_words
-from facts.host import Link
+from facts.host import Link, Names
 from operations import compose
 from operations.files import tree
 
@@ -56,22 +56,25 @@ def slots(directory: str, wanted: dict[str, str]) -> Generator[StringCommand]:
     """
     The system has a live generation: a symlink to a folder with one empty file `<service>.<slot>` per service.
 
-    An existing one is left alone: the live slot is changed by a switch, never by a deploy's files.
+    What is live stays so: a slot is changed by a switch, never by a deploy's files. Only a service that is new is
+    added, in a generation of its own, so that nginx sees all of it or nothing.
 
     + directory: the system's folder below slots/
-    + wanted: service -> slot of the first generation
+    + wanted: service -> slot where it has none yet
     """
     if not wanted:
         host.noop("no service has slots")
         return
-    if target := host.get_fact(Link, path=f"{directory}/live"):
-        host.noop(f"{target} is live")
+    live = {mark.partition(".")[0] for mark in host.get_fact(Names, path=f"{directory}/live")}
+    marks = " ".join(shlex.quote(f"{service}.{slot}") for service, slot in wanted.items() if service not in live)
+    if not marks:
+        host.noop(f"{', '.join(wanted)}: live already")
         return
-    path = shlex.quote(directory)
-    marks = " ".join(shlex.quote(f"{service}.{slot}") for service, slot in wanted.items())
     yield StringCommand(
-        f"cd {path} && rm -rf .1.new 1 && mkdir .1.new && (cd .1.new && touch {marks}) && mv -T .1.new 1",
-        "&& ln -sfn 1 .live.new && mv -T .live.new live && sync .",
+        f"cd {shlex.quote(directory)} && old=$(readlink live || echo 0) && new=$((old + 1)) && rm -rf .new $new",
+        "&& mkdir .new && if [ -d live ]; then cp -p live/* .new/; fi",
+        f"&& (cd .new && touch {marks}) && mv -T .new $new",
+        "&& ln -sfn $new .live.new && mv -T .live.new live && sync .",
     )
 
 
