@@ -34,7 +34,7 @@ def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the invento
             ]
     if found:
         return found  # ports and routes are only worth a look once the hosts are known
-    return [*_ports(plan, file_of), *_domains(plan, file_of), *_folders(plan, file_of)]
+    return [*_ports(plan, file_of), *_domains(plan, file_of), *_folders(plan, file_of), *_volumes(plan, file_of)]
 
 
 def _run(plan: Plan) -> Iterable[Problem]:
@@ -167,6 +167,19 @@ def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
                     taken.setdefault(port, path)
     for (file, path, port, other), hosts in clashes.items():
         yield Problem(file, path, f"port {port} is taken by {other} on {', '.join(hosts)}")
+
+
+def _volumes(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
+    """Databases of one kind in one system and on one host would share a volume."""
+    for name in plan.systems:
+        for host in plan.hosts:
+            first: dict[str, str] = {}
+            for key, service in plan.services_on(name, host).items():
+                if service.kind != "app" and first.setdefault(service.kind, key) != key:
+                    message = (
+                        f"{host} runs {first[service.kind]} already, and one {service.kind} of a system is all it takes"
+                    )
+                    yield Problem(file_of[name], f"{name}.services.{key}.on", message)
 
 
 def host_ports(service: Service) -> dict[str, int]:

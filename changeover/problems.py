@@ -17,6 +17,7 @@ LONGEST = 60  # characters of a value in a message
 # pydantic's kinds of finding in words; {} are what it knows about the limit that was broken.
 WORDS = {
     "missing": "is missing",
+    "invalid_key": "must have a key of text",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",

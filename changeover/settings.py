@@ -61,7 +61,7 @@ class Health(Strict):
 
 
 class Ready(Strict):
-    """What an idle slot must answer before traffic goes to it: the body is read, not only the status (S0, section 8)."""
+    """What an idle slot must answer before traffic goes to it: the body is read too (S0, section 8)."""
 
     http: HttpPath = Field(description="path asked on the slot's own port")
     json_: dict[str, Any] = Field({}, alias="json", description="keys that must have these values in the answer's body")

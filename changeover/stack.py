@@ -64,8 +64,13 @@ def containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
 
 
 def rolls_out(plan: Plan, system: str, live: Live) -> bool:
-    """Whether this run brings a release that is not live, and so ends with a switch."""
-    return wanted_release(plan, system, live) != live.release.live
+    """Whether this run brings a release, or a service, that is not live, and so ends with a switch."""
+    return wanted_release(plan, system, live) != live.release.live or bool(unplaced(plan, system, live))
+
+
+def unplaced(plan: Plan, system: str, live: Live) -> list[str]:
+    """Services with slots of which none is live yet."""
+    return [name for name in plan.switched(system) if name not in live.slots]
 
 
 def image(plan: Plan, system: str, name: str, service: Service, release: str) -> str:
@@ -74,6 +79,11 @@ def image(plan: Plan, system: str, name: str, service: Service, release: str) ->
     return template.format(
         registry=plan.fleet.registry, mirror=plan.fleet.mirror, system=system, service=name, release=release
     )
+
+
+def follows_release(plan: Plan, system: str, service: Service) -> bool:
+    """Whether a service's image is another with each release."""
+    return "{release}" in (service.image or plan.systems[system].image)
 
 
 def address(plan: Plan, system: str, service: str) -> str:
@@ -115,8 +125,10 @@ def _container(
         "logging": {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}},
         "environment": _environment(plan, system, service, slot),
         "ports": _ports(plan, host, service, slot),
-        "labels": {"changeover.system": system, "changeover.service": name, "changeover.release": release},
+        "labels": {"changeover.system": system, "changeover.service": name},
     }
+    if follows_release(plan, system, service):
+        body["labels"]["changeover.release"] = release  # on a database it would mean a restart with each release
     if slot:
         body["labels"]["changeover.slot"] = slot
     if service.command:

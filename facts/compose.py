@@ -7,19 +7,29 @@ import re
 from pyinfra.api import FactBase, QuoteString, StringCommand
 
 LINE = re.compile(r"^\s*(?:DRY-RUN MODE -\s+)?(Container|Network|Volume)\s+(\S+)\s+(.+?)\s*$")
-STEADY = {"Running", "Healthy", "Waiting"}
+HEALTH = re.compile(r"^Health (\S+) (\S+)$")
+STEADY = {"Running", "Healthy", "Waiting", "healthy"}
 
 
 class ComposePlan(FactBase[dict[str, list[str]] | None]):
-    """{object: [verbs]} that `up` would print; None where compose cannot say (no engine yet, no file yet)."""
+    """{object: [verbs]} that `up` would print, and each container's health among its verbs.
+
+    None where compose cannot say (no engine yet, no file yet). Of an unhealthy container the dry run says Running.
+    """
 
     def requires_command(self, directory: str, services: list[str]) -> str:
         return "docker"
 
     def command(self, directory: str, services: list[str]) -> StringCommand:
         """Never fails: an absent file or a stopped engine gives no lines."""
+        words = [*map(QuoteString, services), "2>&1"]
         return StringCommand(
-            *compose_words(directory, "up", "-d", "--no-deps", "--dry-run"), *map(QuoteString, services), "2>&1 || true"
+            *compose_words(directory, "up", "-d", "--no-deps", "--dry-run"),
+            *words,
+            ";",
+            *compose_words(directory, "ps", "-a", "--format", "'Health {{.Name}} {{.Health}}'"),
+            *words,
+            "|| true",
         )
 
     @staticmethod
@@ -32,6 +42,8 @@ class ComposePlan(FactBase[dict[str, list[str]] | None]):
             if found := LINE.match(line):
                 kind, name, verb = found.groups()
                 plan.setdefault(f"{kind} {name}", []).append(verb)
+            elif found := HEALTH.match(line):
+                plan.setdefault(f"Container {found[1]}", []).append(found[2])
         return plan or None
 
 
@@ -41,8 +53,8 @@ def compose_words(directory: str, *words: str) -> list[str]:
 
 
 def steady(plan: dict[str, list[str]] | None, count: int) -> bool:
-    """Whether nothing would be done: `count` containers or more, all of them running."""
+    """Whether nothing would be done: `count` containers or more, all of them running and none unhealthy."""
     if plan is None:
         return False
-    containers = {name: verbs for name, verbs in plan.items() if name.startswith("Container ")}
-    return len(containers) >= count and all(set(verbs) <= STEADY for verbs in plan.values())
+    running = [name for name, verbs in plan.items() if name.startswith("Container ") and "Running" in verbs]
+    return len(running) >= count and all(set(verbs) <= STEADY for verbs in plan.values())

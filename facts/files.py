@@ -21,10 +21,14 @@ class FileStates(FactBase[dict[str, State]]):
     """{path: State} for those of `paths` that exist. Owner and group are names where the host knows them."""
 
     def command(self, paths: list[str]) -> StringCommand:
-        """One loop in the host's shell; never fails, absent paths are left out."""
+        """One loop in the host's shell; never fails, absent paths are left out.
+
+        A link to a folder is as good as the folder; a link to a file is not the file, and shows its own mode.
+        """
         look = (
-            'do if [ -f "$f" ]; then d=$(sha256sum < "$f" | cut -c1-64); elif [ -d "$f" ]; then d=-; else continue; fi;'
-            ' printf "%s %s\\n" "$d" "$(stat -c "%a %U:%u %G:%g %n" "$f")"; done; true'
+            'do l=; if [ -f "$f" ]; then d=$(sha256sum < "$f" | cut -c1-64);'
+            ' elif [ -d "$f" ]; then d=-; l=-L; else continue; fi;'
+            ' printf "%s %s\\n" "$d" "$(stat $l -c "%a %U:%u %G:%g %n" "$f")"; done; true'
         )
         return StringCommand("for f in", *[QuoteString(path) for path in paths], ";", look)
 
@@ -35,8 +39,10 @@ class FileStates(FactBase[dict[str, State]]):
     def process(self, output: list[str]) -> dict[str, State]:
         states = {}
         for line in output:
-            digest, mode, owner, group, path = line.split(" ", 4)
-            states[path] = State(digest.removeprefix("-"), mode, owner, group)
+            parts = line.split(" ", 4)
+            if len(parts) == 5:  # fewer: it went while we looked
+                digest, mode, owner, group, path = parts
+                states[path] = State(digest.removeprefix("-"), mode, owner, group)
         return states
 
 

@@ -81,3 +81,17 @@ class Link(FactBase[str]):
     @staticmethod
     def default() -> str:
         return ""
+
+
+class Names(FactBase[list[str]]):
+    """Names of what is in a folder; none when there is no such folder."""
+
+    def command(self, path: str) -> str:
+        return f"ls {shlex.quote(path)}/ 2>/dev/null || true"
+
+    @staticmethod
+    def default() -> list[str]:
+        return []
+
+    def process(self, output: list[str]) -> list[str]:
+        return output

@@ -30,7 +30,7 @@ class DatabaseState(FactBase[Database]):
         The login goes to the container's own address: on its loopback the official image trusts everybody.
         """
         script = (
-            "read -r PGPASSWORD; export PGPASSWORD; "
+            "IFS= read -r PGPASSWORD; export PGPASSWORD; "
             f"psql -w -h $(hostname -i) -U {owner} -d {database} -Atqc \"select 'login ok'\" 2>/dev/null; "
             "unset PGPASSWORD; "
             f"psql -U postgres -d {database} -Atq -v ON_ERROR_STOP=0 "

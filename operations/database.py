@@ -123,12 +123,12 @@ def setup_sql(service: Postgres, password: str) -> str:
     lines = [
         "set log_statement = 'none';",
         "set log_min_error_statement = 'panic';",
-        f"select 'create role {service.owner}' where not exists"
+        f"select 'create role \"{service.owner}\"' where not exists"
         f" (select from pg_roles where rolname = '{service.owner}') \\gexec",
-        f"alter role {service.owner} login nosuperuser nocreatedb nocreaterole password {literal};",
-        f"alter database {service.database} owner to {service.owner};",
-        f"alter schema public owner to {service.owner};",
-        *(f"create extension if not exists {extension};" for extension in service.extensions),
+        f'alter role "{service.owner}" login nosuperuser nocreatedb nocreaterole password {literal};',
+        f'alter database "{service.database}" owner to "{service.owner}";',
+        f'alter schema public owner to "{service.owner}";',
+        *(f'create extension if not exists "{extension}";' for extension in service.extensions),
     ]
     return "\n".join(lines) + "\n"
 

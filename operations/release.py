@@ -10,13 +10,12 @@ import shlex
 from collections.abc import Generator
 from typing import Any
 
-from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover.live import Live
 from changeover.plan import Plan
 from changeover.settings import whole_seconds
-from changeover.stack import wanted_release
+from changeover.stack import unplaced, wanted_release
 from operations import flow
 from operations.host_command import BINARY
 from operations.watch import watch
@@ -30,8 +29,16 @@ def stage(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
         words=[
             *("stage", system, "--release", wanted_release(plan, system, live), "--txn", txn, "--by", actor),
             *("--expect-generation", str(live.generation)),
+            *(word for name in new_services(plan, system, live) for word in ("--service", name)),
         ],
     )
+
+
+def new_services(plan: Plan, system: str, live: Live) -> list[str]:
+    """Services that the live release gets in this run; empty when the whole system gets another release."""
+    if live.release.live is None or wanted_release(plan, system, live) != live.release.live:
+        return []
+    return unplaced(plan, system, live)
 
 
 @deploy("release")

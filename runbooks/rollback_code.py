@@ -1,4 +1,4 @@
-"""The release before goes live again; the one that is live now is held. Loses nothing. K1: under 5 minutes, seen: seconds.
+"""The release before goes live again; the one that is live now is held. Loses nothing (K1: under 5 minutes).
 
 pyinfra inventories/prod.py runbooks/rollback_code.py -y [--data system=NAME]
 On a host of the system, without the control machine: sudo changeover rollback NAME

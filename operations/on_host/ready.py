@@ -29,9 +29,8 @@ def main():
         if found is not None:
             failed = True
             wanted = json.dumps(check["json"]) if check["json"] else "200"
-            print(
-                f"{check['name']} is not ready after {check['limit']} s: {check['url']} must say {wanted}, says: {found}"
-            )
+            print(f"{check['name']} is not ready after {check['limit']} s: {check['url']} must say {wanted}")
+            print(f"it says: {found}")
     sys.exit(1 if failed else 0)
 
 

@@ -16,7 +16,7 @@ from changeover.files import File
 from changeover.fleet import Plan
 from changeover.live import Live, SlotState
 from changeover.settings import App, Gateway, Limits, Service, octets, seconds
-from changeover.stack import ContainerSpec, image
+from changeover.stack import ContainerSpec, follows_release, image
 
 from .places import GATEWAY, NGINX
 
@@ -65,7 +65,9 @@ def container(plan: Plan, system: str, machine: str, spec: ContainerSpec) -> Exp
     slot = spec.name.removeprefix(f"{spec.service}-") if spec.name != spec.service else ""
     check = spec.body.get("healthcheck")
     times = service.health.model_dump() if service.health else check
-    labels = {"changeover.system": system, "changeover.service": spec.service, "changeover.release": spec.release}
+    labels = {"changeover.system": system, "changeover.service": spec.service}
+    if follows_release(plan, system, service):
+        labels["changeover.release"] = spec.release
     return Expected(
         name=spec.name,
         image=image(plan, system, spec.service, service, spec.release),

@@ -163,3 +163,26 @@ def shipped(environment: str, hosts: dict[str, list[tuple[str, dict[str, Any]]]]
 def inventory_groups(file: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """The groups of an inventory file of this repository."""
     return {k: v for k, v in runpy.run_path(str(ROOT / file)).items() if isinstance(v, list) and not k.startswith("_")}
+
+
+def staging_hosts() -> Hosts:
+    """The rehearsal's places with the staging settings of this repository."""
+    addresses = {"ops1": 10, "edge1": 11, "app1": 12, "app2": 13, "data1": 14}
+
+    def places(*names: str) -> list[tuple[str, dict[str, Any]]]:
+        return [(name, {"address": f"172.30.99.{addresses[name]}", "_sudo": True}) for name in names]
+
+    groups = {
+        "edge": places("edge1"),
+        "app": places("app1", "app2"),
+        "data": places("data1"),
+        "ops": places("ops1"),
+        "tasktracker": places("edge1", "app1", "app2", "data1"),
+        "hello": places("edge1", "app1", "app2"),
+    }
+    return shipped("staging", groups)
+
+
+def production_hosts() -> Hosts:
+    """The example inventory with the production settings of this repository."""
+    return shipped("prod", inventory_groups("inventories/prod.py"))

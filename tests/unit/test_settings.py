@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from plans import HELLO, ROOT, Hosts, good, inventory_groups, on_all, on_host, regroup, shipped, without
+from plans import HELLO, ROOT, Hosts, good, on_all, on_host, production_hosts, regroup, staging_hosts, without
 from pyinfra.api.arguments import all_global_arguments
 from pyinfra.connectors.ssh import SSHConnector
 
@@ -147,28 +147,14 @@ def test_a_files_own_helpers_are_no_mistakes() -> None:
 
 
 def test_the_example_for_production_loads() -> None:
-    plan = fleet.load(shipped("prod", inventory_groups("inventories/prod.py")))
+    plan = fleet.load(production_hosts())
     assert plan.fleet.environment == "production"
     assert [host.name for host in plan.hosts_of("tasktracker", "api")] == ["app1.example.com", "app2.example.com"]
     assert plan.systems["tasktracker"].tls is not None
 
 
 def test_the_staging_settings_load_for_the_rehearsals_places() -> None:
-    def places(*names: str) -> list[tuple[str, dict[str, Any]]]:
-        return [
-            (name, {"address": f"10.0.0.{number}", "_sudo": True}) for number, name in enumerate(ALL) if name in names
-        ]
-
-    ALL = ("edge1", "app1", "app2", "data1", "ops1")
-    groups = {
-        "edge": places("edge1"),
-        "app": places("app1", "app2"),
-        "data": places("data1"),
-        "ops": places("ops1"),
-        "tasktracker": places("edge1", "app1", "app2", "data1"),
-        "hello": places("edge1", "app1", "app2"),
-    }
-    plan = fleet.load(shipped("staging", groups))
+    plan = fleet.load(staging_hosts())
     assert plan.fleet.environment == "staging"
     assert plan.systems_on("app1") == ["tasktracker", "hello"]
     assert plan.systems_on("ops1") == []

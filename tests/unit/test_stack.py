@@ -255,6 +255,14 @@ def test_each_filled_slot_runs_its_own_release() -> None:
     assert services["clock"]["image"] == "registry.test:5000/shop/clock:1.0.0"
 
 
+def test_a_release_leaves_the_database_and_the_broker_alone() -> None:
+    before, after = (compose(staging_hosts(), "tasktracker", "data1", Live(release=r)) for r in ("1.0.0", "1.1.0"))
+    assert before == after
+    apps = [compose(staging_hosts(), "tasktracker", "app1", Live(release=r))["services"] for r in ("1.0.0", "1.1.0")]
+    assert apps[0]["worker"] != apps[1]["worker"]
+    assert apps[1]["worker"]["labels"]["changeover.release"] == "1.1.0"
+
+
 @pytest.mark.parametrize(
     "asked, live, release", [(None, Live(), "1.0.0"), (None, Live(release="1.1.0"), "1.1.0"), ("2.0", LIVE, "2.0")]
 )
