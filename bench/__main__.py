@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ def main(words: list[str] | None = None) -> int:
     asked = parser.parse_args(words)
     if asked.runs < 1 or set(asked.figure) - set(ALL):
         parser.error(f"figures are {', '.join(ALL)}; --runs is 1 or more")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that rendered secrets are removed
     try:
         for name in asked.figure or ALL:
             about = {

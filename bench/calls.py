@@ -18,7 +18,7 @@ MODULES = {"tree": files, "packages": apt, "user": server, "running": units, "up
 OPERATIONS: dict[str, Callable] = {name: getattr(module, name) for name, module in MODULES.items()}
 
 
-def _recording(name: str) -> Callable:
+def _recording(name: str, operation: Callable) -> Callable:
     def call(**arguments: Any) -> Any:
         seen = dict(arguments)
         if name == "tree":
@@ -27,7 +27,7 @@ def _recording(name: str) -> Callable:
             seen["files"] = [asdict(entry) for entry in arguments["files"]]
             seen["directories"] = [asdict(entry) for entry in arguments.get("directories", ())]
         SEEN.setdefault(host.name, []).append({"operation": name, "arguments": seen})
-        return OPERATIONS[name](**arguments)
+        return operation(**arguments)
 
     return call
 
@@ -42,4 +42,6 @@ def replay(operation: str, arguments: dict[str, Any]) -> None:
 
 
 for _name, _module in MODULES.items():
-    setattr(_module, _name, _recording(_name))
+    _spy: Any = _recording(_name, OPERATIONS[_name])
+    _spy._inner = _recording(_name, OPERATIONS[_name]._inner)  # type: ignore[attr-defined]  # called inside others
+    setattr(_module, _name, _spy)

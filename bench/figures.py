@@ -16,23 +16,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 RESULTS = Path("bench/results.json")
 PAGE = Path("docs/benchmarks.md")
-RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 TARGETS = {"noop": 15, "ratio": 10, "rehearsal-cold": 480, "rehearsal-warm": 120, "memory": 8}  # s, times, s, s, GiB
 
 
-def changes(output: str) -> int:
-    """Changes in the output of `pyinfra --json` or of ansible-playbook. ValueError when it tells none or a failure."""
-    if rows := [[int(number) for number in row[1:]] for row in RECAP.findall(output)]:
-        _, changed, unreachable, failed = (sum(column) for column in zip(*rows, strict=True))
+def changes(output: str) -> list[str]:
+    """What `pyinfra --json` or ansible-playbook say they changed. ValueError: they say nothing, or that they failed."""
+    if rows := RECAP.findall(output):
+        changed, unreachable, failed = (sum(int(row[column]) for row in rows) for column in range(3))
         bad = unreachable + failed
+        lines = [line for line in output.splitlines() if line.startswith("changed: ")]
+    elif results := json.loads(output).get("results"):
+        changed, bad = results["totals"]["success"], results["totals"]["error"]
+        lines = [f"{o['name']}: {' '.join(o['success'])}" for o in results["operations"] if o["success"]]
     else:
-        totals = json.loads(output).get("results", {}).get("totals")
-        if totals is None:
-            raise ValueError("neither pyinfra's totals nor Ansible's recap in the output")
-        changed, bad = totals["success"], totals["error"]
+        raise ValueError("neither pyinfra's totals nor Ansible's recap in the output")
     if bad:
         raise ValueError(f"{bad} failures")
-    return changed
+    return lines or [f"{changed} changes"] if changed else []
 
 
 def available(meminfo: str) -> int:

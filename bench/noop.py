@@ -67,8 +67,8 @@ def unchanged(command: list[str]) -> float:
     output = run(command, env={**os.environ, **ANSIBLE}).stdout
     took = round(time.monotonic() - began, 2)
     if found := figures.changes(output):
-        why = "is somebody else at work on the hosts? Then run it again later"
-        raise BenchError(f"{found} changes, or would-be changes, by {' '.join(command)}; {why}")
+        why = "when somebody else is at work on the hosts, run it again later"
+        raise BenchError("\n  ".join([f"changes, or would-be changes, by {' '.join(command)}; {why}", *found]))
     return took
 
 

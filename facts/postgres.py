@@ -51,5 +51,5 @@ class DatabaseState(FactBase[Database]):
             login=first.get("login") == "ok",
             owner=first.get("owner", ""),
             extensions=tuple(value for key, value in pairs if key == "extension"),
-            version=",".join(value for key, value in pairs if key == "version"),
+            version=",".join(sorted(value for key, value in pairs if key == "version")),
         )

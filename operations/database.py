@@ -158,6 +158,8 @@ def once(directory: str, container: str, words: list[str], timeout: int) -> str:
     run = shlex.join([*compose_words(directory, "run", "--rm", "--no-deps", "-T", "--name", name), container, *words])
     return (
         f"if docker inspect {name} >/dev/null 2>&1; then echo 'waiting for the migration of an earlier run';"
-        f" timeout {timeout} docker wait {name} || exit 1; docker rm -f {name} >/dev/null 2>&1; fi;"
-        f" timeout {timeout} {run}"
+        f" timeout {timeout} docker wait {name} || {{ echo 'it still runs after {timeout} s;"
+        f" look: docker logs {name}' >&2; exit 1; }}; docker rm -f {name} >/dev/null 2>&1; fi;"
+        f" timeout {timeout} {run} || {{ code=$?; [ $code != 124 ] ||"
+        f" echo 'the migration took longer than {timeout} s (migrations.timeout)' >&2; exit $code; }}"
     )

@@ -1,4 +1,4 @@
-"""Golden files: what is rendered is compared as text; `pytest tests/unit --update-golden` writes it anew."""
+"""Fixtures. Golden files: what is rendered is compared as text; `pytest tests/unit --update-golden` writes it anew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes import run as run  # a fixture
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -36,14 +36,17 @@ NOOP = {
 
 def pyinfra_json(changed: int = 0, errors: int = 0) -> str:
     totals = {"hosts": 95, "success": changed, "error": errors, "no_change": 95 - changed}
-    return json.dumps({"plan": [], "results": {"totals": totals, "failed_hosts": []}})
+    operations = [{"name": "files", "success": ["app1", "app2"][:changed]}, {"name": "units", "success": []}]
+    return json.dumps({"plan": [], "results": {"operations": operations, "totals": totals, "failed_hosts": []}})
 
 
 def test_changes_are_read_from_both() -> None:
-    assert figures.changes(pyinfra_json()) == 0
-    assert figures.changes(pyinfra_json(changed=9)) == 9
-    assert figures.changes(RECAP.format(changed=0, unreachable=0)) == 0
-    assert figures.changes(RECAP.format(changed=2, unreachable=0)) == 2
+    assert figures.changes(pyinfra_json()) == []
+    assert figures.changes(pyinfra_json(changed=2)) == ["files: app1 app2"]
+    assert figures.changes(RECAP.format(changed=0, unreachable=0)) == []
+    assert figures.changes(RECAP.format(changed=1, unreachable=0)) == ["1 changes"]
+    line = "changed: [data1] => (item=/srv/a)"
+    assert figures.changes(f"ok: [app1]\n{line}\n{RECAP.format(changed=1, unreachable=0)}") == [line]
 
 
 @pytest.mark.parametrize("output", [pyinfra_json(errors=1), RECAP.format(changed=0, unreachable=1), "", "{}", "PLAY"])
@@ -120,9 +123,9 @@ def test_host_vars_have_each_file_once() -> None:
 
 
 def test_a_run_that_changes_something_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = pyinfra_json(changed=3)
+    output = pyinfra_json(changed=1)
     monkeypatch.setattr(noop, "run", lambda *_, **__: type("Done", (), {"stdout": output}))
-    with pytest.raises(BenchError, match="3 changes"):
+    with pytest.raises(BenchError, match="by pyinfra; .*\n  files: app1"):
         noop.unchanged(["pyinfra"])
 
 

@@ -1,0 +1,185 @@
+"""The database: its owner and schema are made right once, and its password is in no command and no log."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import Outcome
+from plans import good
+
+from changeover import fleet
+from changeover.secrets import Secrets
+from changeover.settings import Postgres
+from facts.postgres import Database
+from operations.database import Hidden, Look, migrated, once, prepared, setup_sql
+
+Run = Callable[..., Outcome]
+PASSWORD = 'it\'s a "pass\\word" $HOME'
+WORDS = {"layer": 1, "on": "data", "kind": "postgres", "major": 17, "image": "postgres:17"}
+
+
+def service(**values: Any) -> Postgres:
+    named = {"database": "shop", "owner": "shop", "owner_secret": "P", "extensions": ["vector", "uuid-ossp"]}
+    return Postgres.model_validate({**WORDS, **named, **values})
+
+
+READY = ["login ok", "owner shop", "extension plpgsql", "extension vector", "extension uuid-ossp", "version 0001"]
+ARGUMENTS = {"container": "shop-db-1", "service": service(), "password": Hidden(PASSWORD)}
+
+
+def test_a_prepared_database_is_left_alone(run: Run) -> None:
+    done = run(prepared, {"psql": READY}, **ARGUMENTS)
+    assert not done.changed and done.commands == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [[], READY[1:], [READY[0], "owner postgres", *READY[2:]], [*READY[:3], *READY[4:]], ["owner shop"]],
+    ids=["no database", "password", "owner", "extension", "bare"],
+)
+def test_what_is_not_right_is_made_right(run: Run, state: list[str]) -> None:
+    done = run(prepared, {"docker exec -i shop-db-1 sh": state}, **ARGUMENTS)
+    (command,) = done.commands
+    assert command.text == "docker exec -i shop-db-1 psql -q -v ON_ERROR_STOP=1 -U postgres -d shop -f -"
+    assert command.stdin == setup_sql(service(), PASSWORD)
+
+
+def test_the_password_is_in_no_command_and_no_log(run: Run) -> None:
+    done = run(prepared, {}, **ARGUMENTS)
+    everything = [*done.asked, *done.commands]
+    assert [c.stdin for c in done.asked] == [PASSWORD]
+    assert everything and not [c for c in everything if "canary" in c.text + c.logged]
+    assert "canary" not in f"{ARGUMENTS} {done.lines}"
+
+
+def test_the_sql_as_a_whole() -> None:
+    assert setup_sql(service(), "it's").splitlines() == [
+        "set log_statement = 'none';",
+        "set log_min_error_statement = 'panic';",
+        "select 'create role \"shop\"' where not exists (select from pg_roles where rolname = 'shop') \\gexec",
+        "alter role \"shop\" login nosuperuser nocreatedb nocreaterole password 'it''s';",
+        'alter database "shop" owner to "shop";',
+        'alter schema public owner to "shop";',
+        'create extension if not exists "vector";',
+        'create extension if not exists "uuid-ossp";',
+    ]
+
+
+def test_a_name_that_sql_keeps_for_itself_is_quoted() -> None:
+    sql = setup_sql(service(owner="user", database="order"), "x")
+    assert 'create role "user"' in sql and 'alter database "order" owner to "user"' in sql
+
+
+# --- the schema
+
+MIGRATED = {"release": "1.0.0", "version": "0001"}
+
+
+def migrate(run: Run, state: Database, known: dict[str, str], release: str = "1.0.0", **responses: Any) -> Outcome:
+    return run(
+        migrated,
+        responses,
+        directory="/srv/shop",
+        container="api-blue",
+        release=release,
+        known=known,
+        look=lambda: state,
+        timeout=600,
+    )
+
+
+def test_a_schema_that_is_right_is_left_alone(run: Run) -> None:
+    done = migrate(run, Database(login=True, version="0001"), MIGRATED)
+    assert not done.changed and done.commands == []
+
+
+@pytest.mark.parametrize(
+    "version, known, release",
+    [
+        ("", {}, "1.0.0"),
+        ("0001", {}, "1.0.0"),
+        ("0001", MIGRATED, "1.1.0"),
+        ("", MIGRATED, "1.0.0"),
+        ("0002", MIGRATED, "1.0.0"),
+    ],
+    ids=["first", "state lost", "next release", "database lost", "somebody migrated"],
+)
+def test_a_schema_that_may_be_another_is_upgraded(run: Run, version: str, known: dict[str, str], release: str) -> None:
+    done = migrate(run, Database(login=True, version=version), known, release)
+    (command,) = done.commands
+    assert command.text == once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 600)
+    assert " run --rm --no-deps -T --name srv-shop-migrate api-blue alembic upgrade head" in command.text
+
+
+def test_without_a_login_nothing_is_migrated(run: Run) -> None:
+    done = migrate(run, Database(login=False), {})
+    assert done.failed and done.commands == []
+
+
+def test_a_migration_that_fails_fails_the_host(run: Run) -> None:
+    says = {"success": False, "stderr": ["sqlalchemy.exc.ProgrammingError: no such table"]}
+    done = migrate(run, Database(login=True), {}, **{"alembic upgrade": says})
+    assert done.failed and "sqlalchemy.exc.ProgrammingError: no such table" in done.lines
+
+
+DOCKER = """#!/bin/sh
+echo "$@" >> {log}
+case "$1" in
+inspect) [ -e {running} ];;
+wait) {wait};;
+rm) rm -f {running};;
+compose) {run};;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    "running, wait, run_, code, says, calls",
+    [
+        (False, "", "exit 0", 0, "", ["inspect", "compose"]),
+        (False, "", "exit 3", 3, "", ["inspect", "compose"]),
+        (True, "echo 0", "exit 0", 0, "", ["inspect", "wait", "rm", "compose"]),
+        (
+            True,
+            "sleep 9",
+            "exit 0",
+            1,
+            "it still runs after 1 s; look: docker logs srv-shop-migrate",
+            ["inspect", "wait"],
+        ),
+        (False, "", "sleep 9", 124, "the migration took longer than 1 s (migrations.timeout)", ["inspect", "compose"]),
+    ],
+    ids=["runs", "fails", "an earlier one ends", "an earlier one does not end", "takes too long"],
+)
+def test_one_migration_at_a_time_and_each_with_a_limit(
+    tmp_path: Path, running: bool, wait: str, run_: str, code: int, says: str, calls: list[str]
+) -> None:
+    log, mark = tmp_path / "log", tmp_path / "running"
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER.format(log=log, running=mark, wait=wait, run=run_))
+    docker.chmod(0o755)
+    if running:
+        mark.touch()
+    done = subprocess.run(
+        ["sh", "-c", once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 1)],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (done.returncode, done.stderr.strip()) == (code, says)
+    assert [line.split()[0] for line in log.read_text().splitlines()] == calls
+
+
+def test_what_a_run_carries_about_the_database_shows_no_password() -> None:
+    plan = fleet.load(good())
+    migrations = plan.systems["shop"].migrations
+    assert migrations
+    look = Look(plan, "shop", migrations, Secrets(Path("/nonexistent"), {"SHOP_DB_PASSWORD": "hunter2"}))
+    assert repr(look) == "the database in shop-db-1 on data1"
+    assert repr(Hidden("hunter2")) == "*MASKED*"

@@ -1,0 +1,231 @@
+"""Facts: their shell lines run on this machine, their parsers on what hosts really print."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import http.server
+import os
+import pwd
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facts import files, gateway, host, postgres, units
+from facts.compose import ComposePlan, steady
+
+
+def ask(fact: Any, **arguments: Any) -> Any:
+    """What a fact says of this machine."""
+    command = fact.command(**arguments)
+    text = command.get_raw_value() if hasattr(command, "get_raw_value") else command
+    run = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 0, f"a fact never fails: {run.stderr}"
+    lines = run.stdout.splitlines()
+    return fact.process(lines) if lines else fact.default()
+
+
+# --- files
+
+
+def test_files_and_folders_and_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a b.conf").write_text("x\n")
+    (tmp_path / "a b.conf").chmod(0o640)
+    (tmp_path / "folder").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("a b.conf")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "linked").symlink_to("folder")
+    names = ["a b.conf", "folder", "link", "linked", "dangling", "none"]
+    found = ask(files.FileStates(), paths=[str(tmp_path / name) for name in names])
+    me, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    owner = (f"{me}:{os.getuid()}", f"{group}:{os.getgid()}")
+    digest = hashlib.sha256(b"x\n").hexdigest()
+    assert found == {
+        str(tmp_path / "a b.conf"): files.State(digest, "640", *owner),
+        str(tmp_path / "folder"): files.State("", "700", *owner),
+        str(tmp_path / "link"): files.State(digest, "777", *owner),  # a link is never as good as the file
+        str(tmp_path / "linked"): files.State("", "700", *owner),  # to a folder it is
+    }
+
+
+def test_a_file_that_goes_while_we_look_is_absent() -> None:
+    assert files.FileStates().process(["0123 "]) == {}
+
+
+@pytest.mark.parametrize("wanted, same", [("root", True), ("0", True), ("admin", False), ("1000", False), ("", False)])
+def test_an_owner_is_known_by_name_and_number(wanted: str, same: bool) -> None:
+    assert files.differs(wanted, "root:0") is not same
+
+
+# --- compose, as 2.26 prints it
+
+
+def test_compose_lines_that_say_nothing_is_to_do() -> None:
+    plan = ComposePlan().process(
+        [
+            " DRY-RUN MODE -  Container shop-api-1  Running ",
+            " DRY-RUN MODE -  Container shop-worker-1  Running ",
+            'time="2026-11-21T22:00:00Z" level=warning msg="a warning"',
+            "Health shop-api-1 healthy",
+            "Health shop-worker-1 ",
+        ]
+    )
+    assert plan == {"Container shop-api-1": ["Running", "healthy"], "Container shop-worker-1": ["Running"]}
+    assert steady(plan, 2) and not steady(plan, 3)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [" DRY-RUN MODE -  Container shop-api-1  Recreate", " DRY-RUN MODE -  Container shop-api-1  Recreated"],
+        [" DRY-RUN MODE -  Container shop-api-1  Created", " DRY-RUN MODE -  Container shop-api-1  Starting"],
+        [" DRY-RUN MODE -  Container shop-api-1  Running", " DRY-RUN MODE -  Network shop_default  Creating"],
+        [" DRY-RUN MODE -  Container shop-api-1  Running", ' DRY-RUN MODE -  Volume "shop_data"  Created'],
+        [" DRY-RUN MODE -  api Pulling", " DRY-RUN MODE -  Container shop-api-1  Creating"],
+        [" DRY-RUN MODE -  Container shop-api-1  Running", "Health shop-api-1 unhealthy"],
+        [" DRY-RUN MODE -  Container shop-api-1  Running", "Health shop-api-1 starting"],
+        ["Health shop-api-1 healthy"],
+        ["no such service: api", "no such service: api"],
+        ["open /srv/shop/compose.yaml: no such file or directory"],
+        ["Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"],
+        [],
+    ],
+)
+def test_compose_lines_that_say_something_is_to_do(lines: list[str]) -> None:
+    assert not steady(ComposePlan().process(lines), 1)
+
+
+def test_a_newer_compose_without_the_prefix_is_understood() -> None:
+    assert steady(ComposePlan().process([" Container shop-api-1  Running"]), 1)
+
+
+def test_without_an_engine_nothing_is_steady() -> None:
+    assert not steady(ComposePlan().default(), 0)
+
+
+# --- the host
+
+
+def test_this_machine_is_one() -> None:
+    machine = ask(host.MachineFacts())
+    assert machine is not None and machine.python
+    assert machine.memory > 100 and machine.disk > 0 and machine.cpus >= 1
+
+
+def test_a_machine_as_debian_says_it() -> None:
+    lines = [
+        "os debian", "version 13", "memory 3919", "disk 51234", "cpus 2",
+        "addresses 172.30.99.11 10.200.0.1 fd00::1", "container 1", "python 1",
+    ]  # fmt: skip
+    expected = host.Machine("debian", "13", 3919, 51234, 2, ("172.30.99.11", "10.200.0.1", "fd00::1"), True, True)
+    assert host.MachineFacts().process(lines) == expected
+    assert host.MachineFacts().process(lines[2:]) is None
+    assert host.MachineFacts().process(["os debian", "version 13", "memory "]) is None
+
+
+def test_a_state_file_that_is_empty_is_not_one_that_is_not_there(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(host, "STATE_DIR", str(tmp_path))
+    fact = host.SystemState()
+    assert ask(fact, system="shop") == ""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/state.json").write_text("")
+    assert ask(fact, system="shop") == "empty or unreadable"
+    (tmp_path / "shop/state.json").write_text('{\n "schema": 1\n}\n')
+    assert ask(fact, system="shop") == '{\n "schema": 1\n}'
+
+
+def test_links_and_names(tmp_path: Path) -> None:
+    (tmp_path / "one.blue").touch()
+    (tmp_path / "live").symlink_to("abc")
+    assert ask(host.Link(), path=str(tmp_path / "live")) == "abc"
+    assert ask(host.Link(), path=str(tmp_path / "one.blue")) == ""
+    assert ask(host.Names(), path=str(tmp_path)) == ["live", "one.blue"]
+    assert ask(host.Names(), path=str(tmp_path / "none")) == []
+
+
+# --- units
+
+
+def test_unit_lines() -> None:
+    fact = units.UnitState()
+    assert fact.process(["active", "enabled"]) == units.Unit(True, True, ())
+    assert fact.process(["enabled", "stale /etc/a", "stale /etc/b c"]) == units.Unit(
+        False, True, ("/etc/a", "/etc/b c")
+    )
+    assert fact.default() == units.Unit(False, False, ())
+
+
+@pytest.mark.parametrize("changed, stale", [(100, ()), (300, ("FILE",))])
+def test_a_file_newer_than_the_units_start_is_stale(tmp_path: Path, changed: int, stale: tuple[str, ...]) -> None:
+    file = tmp_path / "daemon.json"
+    file.touch()
+    os.utime(file, ns=(changed * 10**9, changed * 10**9 + 1))
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in show) echo "Thu 1970-01-01 00:03:20.000000 UTC";; is-active|is-enabled) exit 0;; esac\n'
+    )
+    systemctl.chmod(0o755)
+    command = units.UnitState().command(unit="docker.service", reads=[str(file), str(tmp_path / "none")])
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=20)
+    assert run.returncode == 0, run.stderr
+    found = units.UnitState().process(run.stdout.splitlines())
+    assert found == units.Unit(True, True, tuple(str(file) for _ in stale))
+
+
+# --- the database
+
+
+def test_database_lines() -> None:
+    lines = ["login ok", "owner shop", "extension plpgsql", "extension vector", "version 0001"]
+    assert postgres.DatabaseState().process(lines) == postgres.Database(True, "shop", ("plpgsql", "vector"), "0001")
+    assert postgres.DatabaseState().process(["owner postgres"]) == postgres.Database(False, "postgres", (), "")
+    assert postgres.DatabaseState().process(["version 0003", "version 0002"]).version == "0002,0003"
+
+
+def test_the_databases_question_is_one_word_to_the_hosts_shell(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    psql = tmp_path / "psql"
+    psql.write_text('#!/bin/sh\n[ "${PGPASSWORD-}" = " p\\w " ] && echo login ok || echo asked\n')
+    docker.write_text('#!/bin/sh\nshift 3\nexec "$@"\n')  # exec -i CONTAINER sh -c ..
+    for tool in (docker, psql):
+        tool.chmod(0o755)
+    command = postgres.DatabaseState().command(container="shop-db-1", database="shop", owner="shop")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run = subprocess.run(
+        ["sh", "-c", command], input=" p\\w \n", capture_output=True, text=True, env=environment, timeout=20
+    )
+    assert run.stdout.splitlines()[0] == "login ok", "the password arrives as it is, blanks and backslash too"
+
+
+# --- what the gateway answers
+
+
+@pytest.fixture
+def site() -> Iterator[int]:
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            self.send_response(200 if (self.headers["Host"], self.path) == ("shop.test", "/api/") else 404)
+            self.end_headers()
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_each_url_is_asked_here_under_its_own_name(site: int) -> None:
+    good, wrong, closed = f"http://shop.test:{site}/api/", f"http://shop.test:{site}/x", "http://shop.test:1/api/"
+    found = ask(gateway.Answers(), urls=[good, wrong, closed])
+    assert found[good] == "200" and found[wrong] == "404"
+    assert "ConnectionRefused" in found[closed] and " " not in found[closed]
+    assert gateway.Answers().default() == {}

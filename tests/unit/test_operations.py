@@ -1,0 +1,233 @@
+"""Operations ask first, change only what is wrong, and keep secrets out of every command."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import Outcome
+
+from changeover.files import Directory, File
+from operations import compose, flow, gateway, units
+from operations.files import tree
+
+Run = Callable[..., Outcome]
+
+# --- files.tree
+
+TOKEN = File("/srv/x/TOKEN", "hunter2", mode="400", owner="10001", group="10001")
+CONF = File("/srv/x/a.conf", "a\n")
+FOLDER = Directory("/srv/x", "755")
+AS_IT_SHOULD_BE = [
+    "- 755 root:0 root:0 /srv/x",
+    f"{CONF.digest()} 644 root:0 root:0 /srv/x/a.conf",
+    f"{TOKEN.digest()} 400 UNKNOWN:10001 UNKNOWN:10001 /srv/x/TOKEN",
+]
+
+
+def payload(done: Outcome) -> dict[str, Any]:
+    (command,) = done.commands
+    assert command.stdin is not None
+    return json.loads(command.stdin)
+
+
+def test_tree_is_silent_when_all_is_there(run: Run) -> None:
+    done = run(tree, {"sha256sum": AS_IT_SHOULD_BE}, files=[CONF, TOKEN], directories=[FOLDER])
+    assert not done.changed and done.commands == []
+    assert len(done.asked) == 1, "one question for the whole tree"
+
+
+def test_tree_sends_only_what_differs_and_only_on_stdin(run: Run) -> None:
+    there = [*AS_IT_SHOULD_BE[:2], "0123 400 UNKNOWN:10001 UNKNOWN:10001 /srv/x/TOKEN"]
+    done = run(tree, {"sha256sum": there}, files=[CONF, TOKEN], directories=[FOLDER])
+    assert done.changed
+    assert payload(done) == {
+        "directories": [],
+        "files": [{"path": "/srv/x/TOKEN", "content": "hunter2", "mode": "400", "owner": "10001", "group": "10001"}],
+        "check": None,
+    }
+    (command,) = done.commands
+    assert "hunter2" not in command.text
+    assert command.text.startswith("python3 -c ") and "import grp" in command.text
+    assert "import grp" not in command.logged
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{CONF.digest()} 600 root:0 root:0 /srv/x/a.conf",
+        f"{CONF.digest()} 644 admin:1000 root:0 /srv/x/a.conf",
+        f"{CONF.digest()} 644 root:0 adm:4 /srv/x/a.conf",
+        f"{CONF.digest()} 777 root:0 root:0 /srv/x/a.conf",
+        "",
+    ],
+    ids=["mode", "owner", "group", "a link", "absent"],
+)
+def test_tree_mends_what_is_not_as_it_should_be(run: Run, line: str) -> None:
+    done = run(tree, {"sha256sum": [line] if line else []}, files=[CONF])
+    assert [entry["path"] for entry in payload(done)["files"]] == ["/srv/x/a.conf"]
+
+
+def test_tree_gives_the_daemons_check_only_with_files(run: Run) -> None:
+    check = {"check_root": "/etc/x", "check_command": ["xd", "-t", "{}"]}
+    done = run(tree, {}, files=[CONF], directories=[FOLDER], **check)
+    assert payload(done)["check"] == {"root": "/etc/x", "command": ["xd", "-t", "{}"]}
+    assert [entry["path"] for entry in payload(done)["directories"]] == ["/srv/x"]
+    only_folder = run(tree, {"sha256sum": AS_IT_SHOULD_BE[1:]}, files=[CONF], directories=[FOLDER], **check)
+    assert payload(only_folder)["check"] is None
+
+
+def test_tree_may_be_decided_when_it_runs(run: Run) -> None:
+    assert payload(run(tree, {}, files=lambda: [CONF]))["files"][0]["content"] == "a\n"
+
+
+# --- compose.up
+
+UP = {"directory": "/srv/x", "services": ["api-blue", "worker"], "timeout": 60}
+RUNNING = [" DRY-RUN MODE -  Container x-api-blue-1  Running", " DRY-RUN MODE -  Container x-worker-1  Running"]
+HEALTHY = ["Health x-api-blue-1 healthy", "Health x-worker-1 healthy"]
+
+
+def test_up_is_silent_when_compose_would_do_nothing(run: Run) -> None:
+    done = run(compose.up, {"--dry-run": RUNNING + HEALTHY}, **UP)
+    assert not done.changed and done.commands == []
+
+
+def test_up_has_nothing_to_do_without_services(run: Run) -> None:
+    done = run(compose.up, {}, **UP | {"services": []})
+    assert (done.changed, done.asked, done.commands) == (False, [], [])
+
+
+DRIFT = {
+    "changed": [RUNNING[0].replace("Running", "Recreate"), RUNNING[1], *HEALTHY],
+    "stopped": [RUNNING[0].replace("Running", "Starting"), RUNNING[1]],
+    "one is missing": [RUNNING[0], HEALTHY[0]],
+    "unhealthy": [*RUNNING, HEALTHY[0], "Health x-worker-1 unhealthy"],
+    "still starting": [*RUNNING, HEALTHY[0], "Health x-worker-1 starting"],
+    "network is new": [" DRY-RUN MODE -  Network x_default  Creating", *RUNNING],
+    "no answer": [],
+    "no file": ["open /srv/x/compose.yaml: no such file or directory"],
+}
+
+
+@pytest.mark.parametrize("name", DRIFT)
+def test_up_starts_and_waits_when_something_differs(run: Run, name: str) -> None:
+    done = run(compose.up, {"--dry-run": DRIFT[name]}, **UP)
+    (command,) = done.commands
+    base = "docker compose --project-directory /srv/x -f /srv/x/compose.yaml"
+    assert command.text.startswith(f"{base} up -d --no-deps --wait --wait-timeout 60 api-blue worker || {{ code=$?; ")
+    assert command.text.endswith(f"{base} logs --no-color --tail 20 api-blue worker >&2; exit $code; }}")
+    assert "--format 'table {{.Service}}\\t{{.Image}}\\t{{.Status}}'" in command.text
+
+
+def test_up_that_fails_fails_the_host_with_what_compose_said(run: Run) -> None:
+    says = {"success": False, "stderr": ["container x-worker-1 is unhealthy", "x-worker-1  | no such table"]}
+    done = run(compose.up, {"--dry-run": [], "--wait-timeout": says}, **UP)
+    assert done.failed and not done.changed
+    assert "x-worker-1  | no such table" in done.lines
+
+
+# --- units.running
+
+UNIT = {"unit": "docker.service", "reads": ["/etc/docker/daemon.json"]}
+
+
+@pytest.mark.parametrize(
+    "state, commands",
+    [
+        (["active", "enabled"], []),
+        (["active"], ["systemctl enable docker.service"]),
+        (["enabled"], ["systemctl start docker.service"]),
+        ([], ["systemctl enable docker.service", "systemctl start docker.service"]),
+        (["active", "enabled", "stale /etc/docker/daemon.json"], ["systemctl restart docker.service"]),
+        (["enabled", "stale /etc/docker/daemon.json"], ["systemctl start docker.service"]),
+    ],
+)
+def test_unit_is_enabled_started_or_restarted(run: Run, state: list[str], commands: list[str]) -> None:
+    done = run(units.running, {"is-active": state}, **UNIT)
+    assert [command.text for command in done.commands] == commands
+    assert done.changed is bool(commands)
+
+
+# --- gateway
+
+SLOTS = {"directory": "/srv/gateway/slots/shop", "wanted": {"api": "blue", "web": "green"}}
+
+
+def test_slots_of_a_new_system_are_made_in_one_rename(run: Run) -> None:
+    (command,) = run(gateway.slots, {}, **SLOTS).commands
+    assert "touch api.blue web.green" in command.text
+    assert command.text.index("touch") < command.text.index("mv -T .live.new live")
+
+
+def test_slots_that_are_live_are_left_alone_whatever_the_state_says(run: Run) -> None:
+    done = run(gateway.slots, {"ls /srv/gateway/slots/shop/live/": ["api.green", "web.blue"]}, **SLOTS)
+    assert not done.changed and done.commands == []
+
+
+def test_a_new_service_gets_a_slot_beside_the_live_ones(run: Run) -> None:
+    (command,) = run(gateway.slots, {"ls /srv/gateway/slots/shop/live/": ["api.green"]}, **SLOTS).commands
+    assert "touch web.green" in command.text and "api" not in command.text
+
+
+def test_slots_of_a_system_without_any_ask_nothing(run: Run) -> None:
+    done = run(gateway.slots, {}, directory="/srv/gateway/slots/x", wanted={})
+    assert (done.asked, done.commands) == ([], [])
+
+
+def test_slots_on_a_real_disk(run: Run, tmp_path: Path) -> None:
+    def deploy(wanted: dict[str, str]) -> None:
+        marks = [p.name for p in (tmp_path / "live").iterdir()] if (tmp_path / "live").exists() else []
+        done = run(gateway.slots, {"ls ": marks}, directory=str(tmp_path), wanted=wanted)
+        for command in done.commands:
+            subprocess.run(["sh", "-c", command.text], check=True, timeout=10)
+
+    def live() -> list[str]:
+        return sorted(p.name for p in (tmp_path / "live").iterdir())
+
+    (tmp_path / "1").mkdir()  # a run was killed before the link was made
+    deploy({"api": "blue"})
+    assert live() == ["api.blue"]
+    (tmp_path / "live/api.blue").rename(tmp_path / "live/api.green")  # as a switch would
+    deploy({"api": "blue", "web": "blue"})
+    assert live() == ["api.green", "web.blue"]
+    assert os.readlink(tmp_path / "live") == "2" and not list(tmp_path.glob(".*"))
+    before = os.stat(tmp_path / "2").st_mtime_ns
+    deploy({"api": "blue", "web": "blue"})
+    assert os.stat(tmp_path / "live").st_mtime_ns == before
+
+
+@pytest.mark.parametrize("mark, reloads", [("abc", False), ("old", True), ("", True)])
+def test_nginx_is_reloaded_until_it_has_loaded_what_lies_there(run: Run, mark: str, reloads: bool) -> None:
+    done = run(gateway.loaded, {"readlink": [mark] if mark else []}, directory="/srv/gateway", digest="abc")
+    assert done.changed is reloads
+    if reloads:
+        (command,) = done.commands
+        pattern = r"docker compose .* exec -T nginx nginx -c \S+/nginx.conf -s reload && ln -sfn abc .*loaded"
+        assert re.match(pattern, command.text)
+
+
+# --- flow
+
+
+def test_require_fails_the_host_with_its_lines(run: Run) -> None:
+    lines = ["app1: has no python3; run: apt-get install -y python3"]
+    done = run(flow.require, {}, problems=lines, fact="fit")
+    assert done.failed
+    assert flow.FAILURES["@fake/one"] == lines
+
+
+def test_require_says_nothing_when_there_are_no_problems(run: Run) -> None:
+    done = run(flow.require, {}, problems=[], fact="fit")
+    assert not done.failed and not done.changed and done.commands == []
+
+
+def test_a_barrier_changes_nothing_and_asks_nothing(run: Run) -> None:
+    done = run(flow.barrier, {})
+    assert not done.failed and not done.changed and done.commands == done.asked == []
