@@ -250,6 +250,7 @@ class Tls(Strict):
 
     certificate: Text = Field(description="PEM file with the certificate and its chain")
     key: Text = Field(description="PEM file with the key")
+    ca: Text | None = Field(None, description="PEM file of a private CA, for the deploy's own prober")
 
 
 class Probe(Strict):
@@ -296,6 +297,9 @@ class Gateway(Limits):
     upstream_keepalive: Duration = Field(
         "30s",
         description="idle time of connections to apps; must be shorter than the apps' own, or POSTs fail",
+    )
+    reach: Text | None = Field(
+        None, description="host:port at which the control machine reaches it; default: address and https_port"
     )
     cpus: float = Field(0.5, gt=0, allow_inf_nan=False, description="CPU limit in cores")
     memory: Size = Field("256M", description="memory limit")

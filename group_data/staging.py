@@ -1,12 +1,14 @@
 """What differs in staging: the rehearsal's registry, names and certificates."""
 
 _registry = "ops1.staging.test:5000"
+_tls = {"certificate": ".rehearsal/tls/server.crt", "key": ".rehearsal/tls/server.key", "ca": ".rehearsal/ca.crt"}
 
 overrides = {
     "fleet.environment": "staging",
     "fleet.registry": _registry,
     "fleet.mirror": _registry,
     "fleet.docker_source": "debian",
+    "fleet.gateway.reach": "127.0.0.1:8443",
     "fleet.secrets_file": ".rehearsal/secrets.env",
     "fleet.daemon": {
         "insecure-registries": [_registry],
@@ -15,7 +17,7 @@ overrides = {
         "default-address-pools": [{"base": "10.201.0.0/16", "size": 24}],
     },
     "tasktracker.domain": "tasks.staging.test",
-    "tasktracker.tls": {"certificate": ".rehearsal/tls/server.crt", "key": ".rehearsal/tls/server.key"},
+    "tasktracker.tls": _tls,
     "hello.domain": "hello.staging.test",
-    "hello.tls": {"certificate": ".rehearsal/tls/server.crt", "key": ".rehearsal/tls/server.key"},
+    "hello.tls": _tls,
 }

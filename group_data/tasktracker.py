@@ -30,6 +30,7 @@ tasktracker = dict(
         api=dict(
             layer=2, on="app", port=8000, slots=dict(blue=18000, green=18001), uid=10001,
             routes={"/api": {}, "/ws": {"websocket": True, "timeout": "24h"}},
+            ready={"http": "/api/health/detailed", "json": {"status": "ok"}},
             health={"http": "/api/health", "interval": "5s", "timeout": "3s", "retries": 3, "start_period": "15s"},
             env={**_app_env, "WEB_CONCURRENCY": "4"}, secrets=_app_secrets, tmpfs=["/tmp"],
             stop_grace="35s",
@@ -57,6 +58,16 @@ tasktracker = dict(
             tmpfs=["/tmp"],
             cpus=0.5, memory="512M", cpus_reserve=0.1, memory_reserve="128M",
         ),
+    ),
+    release=dict(
+        soak="30s",
+        probe=[
+            {"path": "/api/health"},
+            {"path": "/api/v1/topics?limit=5"},
+            {"path": "/api/v1/topics", "method": "POST", "expect": [201],
+             "json": {"external_id": "probe-{id}", "name": "a probe of the deploy"}},
+            {"path": "/dashboard/"},
+        ],
     ),
     migrations=dict(engine="alembic", service="api", database="postgres"),
 )

@@ -12,7 +12,7 @@ from plans import Hosts, good, on_all, production_hosts, staging_hosts
 
 from changeover import fleet
 from changeover.files import File
-from changeover.live import Live, SlotState
+from changeover.live import Live, Releases, SlotState
 from changeover.plan import Plan
 from changeover.secrets import Secrets
 from changeover.stack import containers, wanted_release
@@ -240,7 +240,9 @@ def test_a_health_url_with_a_query_is_one_word_to_the_shell() -> None:
     assert "curl -fsS -o /dev/null -m 5 'http://127.0.0.1:8000/health?a=1&b=2';" in test
 
 
-LIVE = Live(release="1.0.0", slots={"api": SlotState(live="green", blue="0.9.0", green="1.0.0")})
+LIVE = Live(
+    release=Releases(live="1.0.0"), slots={"api": SlotState(live="green", blue="0.9.0", green="1.0.0")}
+)
 
 
 def test_each_filled_slot_runs_its_own_release() -> None:
@@ -252,19 +254,19 @@ def test_each_filled_slot_runs_its_own_release() -> None:
     }
     assert services["api-green"]["environment"]["DEPLOYMENT_SLOT"] == "green"
     assert services["api-green"]["ports"] == ["10.0.0.12:18001:8000"]
-    assert services["clock"]["image"] == "registry.test:5000/shop/clock:1.0.0"
+    assert services["clock-blue"]["image"] == "registry.test:5000/shop/clock:1.0.0"
 
 
 def test_a_release_leaves_the_database_and_the_broker_alone() -> None:
-    before, after = (compose(staging_hosts(), "tasktracker", "data1", Live(release=r)) for r in ("1.0.0", "1.1.0"))
+    before, after = (compose(staging_hosts(), "tasktracker", "data1", Live(release=Releases(live=r))) for r in ("1.0.0", "1.1.0"))
     assert before == after
-    apps = [compose(staging_hosts(), "tasktracker", "app1", Live(release=r))["services"] for r in ("1.0.0", "1.1.0")]
+    apps = [compose(staging_hosts(), "tasktracker", "app1", Live(release=Releases(live=r)))["services"] for r in ("1.0.0", "1.1.0")]
     assert apps[0]["worker"] != apps[1]["worker"]
     assert apps[1]["worker"]["labels"]["changeover.release"] == "1.1.0"
 
 
 @pytest.mark.parametrize(
-    "asked, live, release", [(None, Live(), "1.0.0"), (None, Live(release="1.1.0"), "1.1.0"), ("2.0", LIVE, "2.0")]
+    "asked, live, release", [(None, Live(), "1.0.0"), (None, Live(release=Releases(live="1.1.0")), "1.1.0"), ("2.0", LIVE, "2.0")]
 )
 def test_which_release_a_run_is_about(asked: str | None, live: Live, release: str) -> None:
     hosts = good()
