@@ -13,7 +13,7 @@ import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from gevent.lock import Semaphore
@@ -60,11 +60,17 @@ def _refuse(params: dict[str, Any]) -> None:
     """Options and names that pyinfra takes without a word, and that hide failures."""
     inventory_name = str(params.get("inventory"))
     if inventory_name.endswith(".py") and not Path(inventory_name).exists():
-        raise PyinfraError(f"no inventory file {inventory_name}; there are: {_inventories()}")
+        _refuse_with(f"error  no inventory file {inventory_name}; there are: {_inventories()}")
     if params.get("no_wait"):
-        raise PyinfraError("--no-wait hides failures; leave it out")
+        _refuse_with("error  --no-wait hides failures; leave it out")
     if params.get("serial"):
-        raise PyinfraError("--serial breaks the steps that wait for all hosts; leave it out")
+        _refuse_with("error  --serial breaks the steps that wait for all hosts; leave it out")
+
+
+def _refuse_with(*lines: str) -> NoReturn:
+    """Ends the run before anything is connected, with these lines and exit code 1."""
+    click.echo("\n".join(lines), err=True)
+    sys.exit(1)
 
 
 def _inventories() -> str:
@@ -74,15 +80,26 @@ def _inventories() -> str:
 def _check(hosts: Any, limit: Any) -> None:
     global _plan, _secrets
     if not len(hosts) or limit is not None and not limit:
-        raise PyinfraError("no hosts selected; check --limit and the inventory file")
+        _refuse_with("error  no hosts selected; check --limit and the inventory file")
     try:
         _plan = fleet.load([(h.name, [g for g in h.groups if g != "all"], h.data.dict()) for h in hosts])
     except SettingsError as error:
-        raise PyinfraError(f"the settings are not right:\n{error}") from None
+        _refuse_with(str(error))
     _secrets = Secrets(_plan.secrets_file())
-    if missing := _secrets.problems(_plan.secrets_wanted()):
-        lines = "\n".join(f"error  {line}" for line in missing)
-        raise PyinfraError(f"secrets are missing:\n{lines}\n{len(missing)} errors; nothing was touched")
+    if missing := [*_secrets.problems(_plan.secrets_wanted()), *_missing_files(_plan)]:
+        count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
+        _refuse_with(*(f"error  {line}" for line in missing), count)
+
+
+def _missing_files(checked: fleet.Plan) -> list[str]:
+    """Certificates and keys that the settings name and this machine does not have."""
+    named = {
+        f"{name}.tls.{key}": path
+        for name, system in checked.systems.items()
+        if system.tls
+        for key, path in system.tls.model_dump().items()
+    }
+    return [f"{key}: no file {path} on this machine" for key, path in named.items() if not Path(path).is_file()]
 
 
 def plan() -> fleet.Plan:

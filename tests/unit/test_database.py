@@ -19,7 +19,7 @@ from facts.postgres import Database
 from operations.database import Hidden, Look, migrated, once, prepared, setup_sql
 
 Run = Callable[..., Outcome]
-PASSWORD = 'it\'s a "pass\\word" $HOME'
+PASSWORD = "it's a \"canary\\ $HOME"
 WORDS = {"layer": 1, "on": "data", "kind": "postgres", "major": 17, "image": "postgres:17"}
 
 

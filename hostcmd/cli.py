@@ -1,0 +1,167 @@
+"""From the words of a command line to a verb's answer, its exit code, and the host that must carry it out."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import io
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+from hostcmd import care, options, peer, peers, recover, show, verbs
+from hostcmd.site import Site, load, root, systems
+from hostcmd.stop import FAILED, OK, UNREACHABLE, USAGE, Stop
+from hostcmd.taken import Call
+from hostcmd.verbs import Answer
+
+FORWARD = 1800.0  # seconds that a forwarded verb may take: starts, drains and stops included
+LOCAL = (
+    "status",
+    "maintenance",
+)  # answered from the copy when the coordinator is silent and nothing is changed
+
+
+def main(words: Sequence[str], base: str | None = None, by: str | None = None) -> int:
+    """Runs the command; its exit code. Arguments: the words; the root; who, when another host says so."""
+    try:
+        asked = options.parser().parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    os.umask(0o022)  # nginx must be able to look into the generations
+    if base is None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away does not stop a switch
+    try:
+        if asked.verb == "peer":
+            print(json.dumps(peer.answer(base or root(), json.loads(sys.stdin.read() or "{}"))))
+            return OK
+        if asked.verb == "recover" and not asked.system:
+            return _recover_all(base or root(), asked)
+        site = load(base or root(), asked.system)
+        if not site.coordinates and asked.verb != "recover":
+            return _forward(site, list(words), asked, by)
+        answer = carry_out(site, asked, by or _user())
+    except Stop as stop:
+        return _refuse(stop, asked)
+    except PermissionError as error:
+        return _refuse(Stop(USAGE, f"{error.filename}: not allowed", "the same with sudo in front"), asked)
+    except (OSError, ValueError) as error:
+        return _refuse(Stop(FAILED, str(error), f"changeover recover {getattr(asked, 'system', '')}"), asked)
+    except KeyboardInterrupt:
+        return _refuse(
+            Stop(FAILED, "interrupted", f"changeover recover {asked.system}   (finishes or undoes)"), asked
+        )
+    return _say(answer, asked)
+
+
+def captured(base: str, words: Sequence[str], by: str) -> tuple[int, str, str]:
+    """The same for another host: exit code and what it would print."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(words, base, by)
+    return code, out.getvalue(), err.getvalue()
+
+
+def _user() -> str:
+    try:
+        return f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return f"uid{os.getuid()}@{socket.gethostname()}"
+
+
+def carry_out(site: Site, asked: argparse.Namespace, by: str) -> Answer:
+    """A verb on the coordinator (and recover anywhere). Raises Stop, OSError."""
+    verb = asked.verb
+    if verb == "status":
+        return show.status(site, asked.quick)
+    if verb == "history":
+        return care.history(site)
+    if verb == "audit":
+        return care.audited(site, asked.verify)
+    if verb == "logs":
+        return care.logs(site, asked.service, asked.lines)
+    if verb == "recover":
+        return _recovered(site, asked.gateway)
+    owner = asked.owner
+    call = Call(verb, asked.txn, asked.by or by, asked.why, owner, asked.expect_generation, asked.fence)
+    if verb == "stage":
+        return verbs.stage(site, call, asked.release, asked.service, asked.again, asked.migrated)
+    if verb == "switch":
+        return verbs.switch(site, call, asked.release, site.lease if asked.lease is None else asked.lease)
+    if verb == "renew":
+        return verbs.renew(site, call, asked.lease)
+    if verb == "rollback":
+        return verbs.rollback(site, call, hold=not asked.no_hold)
+    if verb == "drain":
+        return verbs.drain(site, call, asked.now)
+    if verb == "maintenance":
+        return care.maintenance(site, call, asked.action, asked.until)
+    if verb == "lock":
+        return care.locking(site, call, asked.action, asked.ttl)
+    if verb in ("hold", "unhold"):
+        return getattr(verbs, verb)(site, call, asked.release)  # type: ignore[no-any-return]
+    return verbs.confirm(site, call)
+
+
+def _forward(site: Site, words: list[str], asked: argparse.Namespace, by: str | None) -> int:
+    """Has the coordinator carry it out; reading verbs fall back to this host's copy."""
+    try:
+        request = {"verb": "run", "words": words, "by": by or _user()}
+        found: dict[str, Any] = peers.ask(site, site.coordinator, request, FORWARD)
+    except Stop as stop:
+        reading = asked.verb == "status" or getattr(asked, "action", "") == "status"
+        if stop.code != UNREACHABLE or asked.verb not in LOCAL or not reading:
+            raise
+        return _say(show.status(site, quick=True, stale=stop), asked)
+    sys.stdout.write(found["out"])
+    sys.stderr.write(found["err"])
+    return int(found["code"])
+
+
+def _recovered(site: Site, gateway: bool) -> Answer:
+    if gateway:
+        done = recover.gateway_only(site)
+    else:
+        done = recover.recover(site) if site.coordinates else recover.follow(site)
+    return Answer("; ".join(done) or "nothing was left to do", "", {"changed": bool(done), "done": done})
+
+
+def _recover_all(base: str, asked: argparse.Namespace) -> int:
+    """Every system of this host; the worst exit code."""
+    codes = [OK]
+    for system in systems(base):
+        try:
+            codes.append(_say(_recovered(load(base, system), asked.gateway), asked, f"{system}: "))
+        except (Stop, OSError) as error:
+            stop = error if isinstance(error, Stop) else Stop(FAILED, str(error))
+            codes.append(_refuse(Stop(stop.code, f"{system}: {stop.fact}", stop.then), asked))
+    return max(codes)
+
+
+def _say(answer: Answer, asked: argparse.Namespace, prefix: str = "") -> int:
+    if asked.json:
+        about = {"verb": asked.verb, "system": asked.system, "message": answer.message, "next": answer.then}
+        print(
+            json.dumps({"ok": answer.code == OK, "code": answer.code, **about, **answer.data}, sort_keys=True)
+        )
+    else:
+        print(prefix + answer.message)
+        if answer.then:
+            print(f"next: {answer.then}")
+    return answer.code
+
+
+def _refuse(stop: Stop, asked: argparse.Namespace) -> int:
+    if getattr(asked, "json", False):
+        about = {"verb": asked.verb, "system": asked.system, "error": stop.fact, "next": stop.then}
+        print(json.dumps({"ok": False, "code": stop.code, **about}, sort_keys=True))
+    else:
+        print(f"error  {stop.fact}", file=sys.stderr)
+        if stop.then:
+            print(f"next   {stop.then}", file=sys.stderr)
+    return stop.code

@@ -1,0 +1,150 @@
+"""What a host does when the coordinator asks: one request, one answer, listed verbs only.
+
+Reached over SSH with a key that can do nothing else; the coordinator calls the same for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from hostcmd import containers, durable, gateway, state
+from hostcmd.site import Site, load, systems
+from hostcmd.stop import PERSON, USAGE, Stop
+
+Answer = dict[str, Any]
+
+
+def answer(root: str, request: dict[str, Any]) -> Answer:
+    """The answer to a request. Errors are answers too: {"ok": false, "code", "error", "next"}."""
+    try:
+        verb = VERBS.get(str(request.get("verb")))
+        if not verb:
+            raise Stop(
+                USAGE, f"no such request: {request.get('verb')!r} (listed: {', '.join(sorted(VERBS))})"
+            )
+        site = load(root, str(request.get("system")))
+        return {"ok": True, **verb(site, request)}
+    except Stop as stop:
+        return {"ok": False, "code": stop.code, "error": stop.fact, "next": stop.then}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return {
+            "ok": False,
+            "code": USAGE,
+            "error": f"bad request ({type(error).__name__}: {error})",
+            "next": "",
+        }
+    except OSError as error:
+        return {"ok": False, "code": 1, "error": str(error), "next": ""}
+
+
+def copy_of_state(site: Site) -> dict[str, Any]:
+    """This host's state.json."""
+    return state.parse(durable.read(site.kept("state.json")))
+
+
+def _look(site: Site, request: dict[str, Any]) -> Answer:
+    found: Answer = {"seq": copy_of_state(site)["seq"], "containers": containers.look(site), "gateway": None}
+    if site.me in site.gateways:
+        serving = gateway.current(site)
+        on = os.path.exists(gateway.folder(site, "maintenance"))
+        found["gateway"] = {
+            "generation": serving,
+            "live": gateway.marks(site, serving) or {},
+            "maintenance": on,
+        }
+    return found
+
+
+def _start(site: Site, request: dict[str, Any]) -> Answer:
+    service = site.services[request["service"]]
+    name = _slot_name(service.name, request["slot"])
+    containers.start(site, name, request["release"], fresh=request["fresh"], wait=service.start_timeout)
+    return {}
+
+
+def _slot_name(service: str, slot: str) -> str:
+    if slot not in (state.BLUE, state.GREEN):
+        raise ValueError(f"slot {slot!r}")
+    return f"{service}-{slot}"
+
+
+def _prepare(site: Site, request: dict[str, Any]) -> Answer:
+    gateway.prepare(site, request["generation"], state.marks(request["state"], site.services))
+    return {}
+
+
+def _flip(site: Site, request: dict[str, Any]) -> Answer:
+    new = _not_older(site, request["state"])
+    if new["generation"]:
+        gateway.prepare(site, new["generation"], state.marks(new, site.services))
+        gateway.flip(site, new["generation"])
+    return {}
+
+
+def _adopt(site: Site, request: dict[str, Any]) -> Answer:
+    """Makes this host as a state says: gateway first, then the containers of the named services, then its copy."""
+    new = _not_older(site, request["state"])
+    if site.me in site.gateways:
+        gateway.maintenance(site, json.dumps(new["maintenance"]) if new["maintenance"] else None)
+        _flip(site, request)
+        gateway.tidy(site, new["generation"])
+    for what, name in state.containers(new, site.services, site.me, request["services"]):
+        service = site.services[name.rpartition("-")[0]]
+        if what == "stop":
+            containers.stop(site, name, service.stop_grace)
+        else:
+            containers.start(site, name, None, fresh=False, wait=0)
+    if not site.coordinates:  # the coordinator's own is written by its transaction
+        durable.make_folder(site.kept())
+        durable.write(site.kept("state.json"), state.dump(new))
+    return {}
+
+
+def _not_older(site: Site, new: dict[str, Any]) -> dict[str, Any]:
+    """A request that was stuck on its way, or a coordinator with a lost state, changes nothing."""
+    own = copy_of_state(site)
+    if new["seq"] < own["seq"]:
+        raise Stop(
+            PERSON,
+            f"{site.me} knows a newer state (seq {own['seq']}) than {site.coordinator} says (seq {new['seq']})",
+            f"if the state of {site.coordinator} was lost: copy {site.kept('state.json')} of {site.me} there",
+        )
+    return new
+
+
+def _state(site: Site, request: dict[str, Any]) -> Answer:
+    return {"state": copy_of_state(site)}
+
+
+def _logs(site: Site, request: dict[str, Any]) -> Answer:
+    lines = min(int(request["lines"]), 10_000)
+    names = [
+        n for n in sorted(containers.look(site)) if request["service"] in (None, n, n.rpartition("-")[0])
+    ]
+    return {"logs": {name: containers.logs(site, name, lines) for name in names}}
+
+
+def _run(site: Site, request: dict[str, Any]) -> Answer:
+    """A verb that was typed on another host of the system, or that a trigger sends."""
+    from hostcmd import cli  # the verbs ask peers, so they cannot be imported above
+
+    words = [str(word) for word in request["words"]]
+    if words[:1] == ["peer"] or request["system"] not in systems(site.root):
+        raise Stop(USAGE, f"not to be forwarded: {' '.join(words[:1])}")
+    code, out, err = cli.captured(site.root, words, str(request["by"]))
+    return {"code": code, "out": out, "err": err}
+
+
+VERBS: dict[str, Callable[[Site, dict[str, Any]], Answer]] = {
+    "look": _look,
+    "start": _start,
+    "prepare": _prepare,
+    "flip": _flip,
+    "adopt": _adopt,
+    "state": _state,
+    "logs": _logs,
+    "run": _run,
+}

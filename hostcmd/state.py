@@ -1,0 +1,192 @@
+"""What is live, as data, and what each verb makes of it. Pure: a state goes in, a new one comes out."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hostcmd import SCHEMA
+from hostcmd.site import Service
+from hostcmd.stop import FAILED, LOCKED, PERSON, STALE, Stop
+
+State = dict[str, Any]
+BLUE, GREEN = "blue", "green"
+EMPTY: State = {
+    "schema": SCHEMA,
+    "seq": 0,  # rises with every change; a host refuses an older state than its own
+    "generation": 0,  # rises when traffic moves; the name of the gateways' directory
+    "txn": None,
+    "release": {"live": None, "previous": None, "candidate": None},
+    "slots": {},
+    "staged": [],  # services that the next switch moves
+    "switched": [],  # services that the last switch moved, and a rollback moves back
+    "maintenance": None,
+    "held": {},
+    "lease": None,
+    "warm": None,  # how long the idle slot is kept running after a confirm
+    "retired": None,  # since when the idle slot is stopped
+    "moved": None,  # when traffic moved last, since boot
+    "migrated": {},
+    "since": None,
+    "by": None,
+    "pending": [],  # [{"host", "services"}]: who must still be told
+}
+
+
+def parse(text: str | None) -> State:
+    """The state in a file's text; none is a system that was never installed. Raises Stop (6)."""
+    try:
+        if text is None:
+            return copy.deepcopy(EMPTY)
+        values = json.loads(text)
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"schema {values['schema']}, this command knows {SCHEMA}")
+        if not isinstance(
+            values["release"], dict
+        ):  # as the deploy of 0.1 wrote it, before this command was there
+            live, previous = values["release"], values.pop("previous", None)
+            values["release"] = {"live": live, "previous": previous, "candidate": None}
+        return {**copy.deepcopy(EMPTY), **values}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Stop(
+            PERSON,
+            f"state.json is damaged ({error})",
+            "copy /var/lib/changeover/<system>/state.json from another host of the system, then: changeover recover",
+        ) from error
+
+
+def dump(state: State) -> str:
+    """The file's text: equal states are equal bytes."""
+    return json.dumps(state, indent=1, sort_keys=True) + "\n"
+
+
+def other(slot: str | None) -> str:
+    """The slot that is not this one; blue where none is live."""
+    return GREEN if slot == BLUE else BLUE
+
+
+def idle(state: State, service: str) -> str:
+    """A service's slot that has no traffic."""
+    return other(state["slots"].get(service, {}).get("live"))
+
+
+def marks(state: State, services: Mapping[str, Service]) -> dict[str, str]:
+    """{service: live slot} of the services with traffic: what a generation directory says."""
+    live = {name: slots["live"] for name, slots in state["slots"].items() if slots["live"]}
+    return {name: slot for name, slot in live.items() if name in services and services[name].traffic}
+
+
+def staged(state: State, release: str, services: Iterable[str], again: bool) -> State:
+    """The idle slots of these services belong to a release. Equal when they do already.
+
+    With `again` also where the release is live already: the same one with changed settings. Raises Stop: 1 for a held
+    release, 3 while a switch waits to be confirmed.
+    """
+    system_live = state["release"]["live"]
+    if release in state["held"] and release != system_live:
+        fact = f"{release} is held: {state['held'][release]}"
+        raise Stop(FAILED, fact, f"changeover unhold SYSTEM {release}   (to allow it again)")
+    if state["lease"]:
+        raise Stop(
+            LOCKED,
+            f"the switch {state['lease']['txn']} to {system_live} is not confirmed yet",
+            f"changeover confirm SYSTEM --txn {state['lease']['txn']}   or: changeover rollback SYSTEM",
+        )
+    new = copy.deepcopy(state)
+    wanted = []
+    for name in services:
+        slots = new["slots"].setdefault(name, {"live": None, BLUE: None, GREEN: None})
+        if slots["live"] and slots[slots["live"]] == release and not again:
+            continue
+        slots[idle(new, name)] = release
+        wanted.append(name)
+    if not wanted:
+        return state
+    if new["release"]["candidate"] == release:
+        wanted = sorted({*wanted, *state["staged"]})
+    new["staged"] = sorted(wanted)
+    new["release"]["candidate"] = release
+    if new["staged"] != state["staged"] or new["release"]["candidate"] != state["release"]["candidate"]:
+        # the idle slot is given away: what was there cannot be gone back to
+        new["release"]["previous"], new["switched"], new["retired"], new["warm"] = None, [], None, None
+    return new
+
+
+def switched(state: State, generation: int, txn: str) -> State:
+    """The candidate is live in the services that it was staged for; no lease yet. Raises Stop (4) without one."""
+    candidate = state["release"]["candidate"]
+    if not candidate:
+        raise Stop(STALE, "no release is staged", "changeover stage SYSTEM --release R")
+    new = copy.deepcopy(state)
+    for name in state["staged"]:
+        new["slots"][name]["live"] = idle(state, name)
+    new["release"] = {"live": candidate, "previous": state["release"]["live"], "candidate": None}
+    new.update(generation=generation, txn=txn, staged=[], switched=state["staged"], retired=None, warm=None)
+    return new
+
+
+def rolled_back(state: State, generation: int, txn: str) -> State:
+    """What the last switch moved is moved back. Raises Stop (1) when there is nothing to go back to."""
+    live, previous = state["release"]["live"], state["release"]["previous"]
+    if not previous or not state["switched"]:
+        staged_now = state["release"]["candidate"]
+        why = f"its slot was given to the candidate {staged_now}" if staged_now else "none is kept"
+        fact = f"nothing to go back to: {live or 'no release'} is live, and of the release before it {why}"
+        raise Stop(FAILED, fact, "changeover history SYSTEM   (then deploy the release that you want)")
+    new = copy.deepcopy(state)
+    for name in state["switched"]:
+        slot = idle(state, name)
+        new["slots"][name]["live"] = slot if new["slots"][name][slot] else None
+    new["release"] = {"live": previous, "previous": None, "candidate": None}
+    new.update(generation=generation, txn=txn, staged=[], switched=[], lease=None, retired=None, warm=None)
+    return new
+
+
+def drained(state: State, since: str) -> State:
+    """The idle slot is stopped. The release before is kept in it to go back to; anything else is forgotten."""
+    new = copy.deepcopy(state)
+    for name, slots in new["slots"].items():
+        slot = idle(new, name)
+        if name not in state["switched"]:
+            slots[slot] = None
+    new["release"]["candidate"] = None
+    new.update(staged=[], retired=since, warm=None)
+    return new
+
+
+def containers(
+    state: State, services: Mapping[str, Service], host: str, names: Iterable[str]
+) -> list[tuple[str, str]]:
+    """What is to be done on a host for these services: ("run" | "stop", "service-slot"), in this order.
+
+    One that must run once is stopped in the old slot before it starts in the new one; of the others the live one
+    starts first. An idle slot with traffic is left as it is until it is retired.
+    """
+    result = []
+    for name in names:
+        service = services.get(name)
+        if not service or host not in service.hosts:
+            continue
+        slots = state["slots"].get(name, {"live": None})
+        live, rest = slots["live"], idle(state, name)
+        run = [("run", f"{name}-{live}")] if live else []
+        idle_ones = [rest] if live else [BLUE, GREEN]
+        stop = (
+            [("stop", f"{name}-{slot}") for slot in idle_ones]
+            if not service.traffic or state["retired"]
+            else []
+        )
+        result += stop + run if service.singleton else run + stop
+    return result
+
+
+def owe(pending: list[State], told: Iterable[str], failed: Mapping[str, Iterable[str]]) -> list[State]:
+    """Who must still be told: those from before who were not told now, and who failed now with which services."""
+    debts = {debt["host"]: set(debt["services"]) for debt in pending}
+    for host in told:
+        debts.pop(host, None)
+    for host, services in failed.items():
+        debts[host] = debts.get(host, set()) | set(services)
+    return [{"host": host, "services": sorted(services)} for host, services in sorted(debts.items())]

@@ -1,0 +1,207 @@
+"""The verbs that move a release: stage, switch, confirm, renew, rollback, drain, hold, unhold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hostcmd import clock, durable, moves, recover, state
+from hostcmd.site import Site
+from hostcmd.state import State
+from hostcmd.stop import LOCKED, OK, STALE, USAGE, Stop
+from hostcmd.taken import Call, stale, taken
+from hostcmd.transaction import load, perform
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb says: to people (a line, and the next command), and to machines."""
+
+    message: str
+    then: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    code: int = OK
+
+
+def said(now: State, changed: bool, message: str, then: str = "", **more: Any) -> Answer:
+    """The answer of a changing verb."""
+    keys = ("txn", "generation", "seq", "release", "slots", "lease", "pending", "maintenance", "held")
+    data = {"changed": changed, **{key: now[key] for key in keys}, **more}
+    hosts = [debt["host"] for debt in now["pending"]]
+    if hosts and changed:
+        message += f"; not reached, told as soon as it answers: {', '.join(hosts)}"
+    return Answer(message, then, data)
+
+
+def stage(
+    site: Site, call: Call, release: str, services: Sequence[str], again: bool, migrated: str | None
+) -> Answer:
+    """The idle slots belong to a release; traffic is not touched."""
+    chosen = list(services) or sorted(site.services)
+    unknown = [name for name in chosen if name not in site.services]
+    if unknown:
+        here = ", ".join(sorted(site.services))
+        raise Stop(
+            USAGE, f"no service {', '.join(unknown)} with slots (services: {here})", "changeover stage --help"
+        )
+    with taken(site, call) as now:
+        try:
+            after = state.staged(now.state, release, chosen, again)
+        except Stop as stop:
+            raise Stop(stop.code, stop.fact, stop.then.replace("SYSTEM", site.system)) from stop
+        if migrated:
+            after = {**after, "migrated": {"release": release, "version": migrated}}
+        changed = after != now.state
+        new = perform(site, call.note(), now.state, after, tell=False).state if changed else now.state
+    targets = (
+        {name: state.idle(new, name) for name in new["staged"]}
+        if new["release"]["candidate"] == release
+        else {}
+    )
+    if not targets:
+        return said(new, changed, f"{release} is live already; nothing is staged", targets=targets)
+    words = ", ".join(f"{name} {slot}" for name, slot in targets.items())
+    then = f"start these slots, then: changeover switch {site.system} --release {release}"
+    return said(new, changed, f"{release} is staged: {words}", then, targets=targets)
+
+
+def switch(site: Site, call: Call, release: str | None, lease: float) -> Answer:
+    """The staged release gets the traffic."""
+    with taken(site, call) as now:
+        live = now.state["release"]
+        wanted = release or live["candidate"]
+        if call.txn and call.txn == now.state["txn"] and wanted in (None, live["live"]):
+            return said(now.state, False, f"{live['live']} is live already, by {call.txn}")
+        if stale(site, call):
+            fact = f"transaction {call.txn} switched before, and something else has happened since"
+            raise Stop(STALE, fact, f"changeover history {site.system}")
+        if release and release == live["live"] and live["candidate"] != release:
+            return said(now.state, False, f"{release} is live already")
+        if release and release != live["candidate"]:
+            fact = f"{release} is not staged (candidate: {live['candidate'] or 'none'})"
+            raise Stop(STALE, fact, f"changeover stage {site.system} --release {release}")
+        if not live["candidate"]:
+            raise Stop(STALE, "no release is staged", f"changeover stage {site.system} --release R")
+        note = call.note()
+        new = moves.switch(site, note, now.state, lease).state
+    message = f"{site.system} {new['release']['live']} has the traffic (before: {live['live'] or 'nothing'})"
+    if not new["lease"]:
+        return said(new, True, message)
+    then = (
+        f"changeover confirm {site.system} --txn {note.txn}   (else it goes back by itself in {lease:.0f} s)"
+    )
+    return said(new, True, message, then)
+
+
+def confirm(site: Site, call: Call) -> Answer:
+    """The switch stays; its idle slot is kept warm for a while."""
+    with taken(site, call) as now:
+        lease, live = now.state["lease"], now.state["release"]["live"]
+        if not lease and call.txn in (None, now.state["txn"]):
+            return said(now.state, False, f"{live} is confirmed already")
+        _same_switch(site, call, lease, now.settled)
+        after = {**now.state, "lease": None}
+        if site.keep_warm and now.state["release"]["previous"]:
+            after["warm"] = clock.deadline(site.root, site.keep_warm)
+        note = call.note()
+        new = perform(site, note, now.state, after).state
+    then = f"changeover rollback {site.system}   (to go back; code only)"
+    return said(new, True, f"{site.system} {live} is confirmed", then)
+
+
+def renew(site: Site, call: Call, lease: float | None) -> Answer:
+    """The lease runs anew: the heartbeat of a soak. One atomic write; the alarm looks at it when it comes."""
+    with taken(site, call) as now:
+        old = now.state["lease"]
+        _same_switch(site, call, old, now.settled)
+        seconds = lease or old["seconds"]
+        new_lease = {**old, "seconds": seconds, **clock.deadline(site.root, seconds)}
+        new = {**now.state, "lease": new_lease, "seq": now.state["seq"] + 1}
+        durable.write(site.kept("state.json"), state.dump(new))
+    return said(new, True, f"the lease of {old['txn']} runs for another {seconds:.0f} s")
+
+
+def _same_switch(site: Site, call: Call, lease: Mapping[str, Any] | None, settled: list[str]) -> None:
+    if lease and call.txn in (None, lease["txn"]):
+        return
+    now = f"the open one is {lease['txn']}" if lease else "none is open"
+    reason = f"; {'; '.join(settled)}" if settled else ""
+    raise Stop(
+        STALE,
+        f"no switch {call.txn or ''} waits to be confirmed: {now}{reason}",
+        f"changeover status {site.system}",
+    )
+
+
+def rollback(site: Site, call: Call, hold: bool) -> Answer:
+    """Traffic on the release before, in seconds; then its workers."""
+    started = time.monotonic()
+    with taken(site, call, emergency=True) as now:
+        live = now.state["release"]["live"]
+        if stale(site, call) or any("went back" in line for line in now.settled):
+            return said(now.state, bool(now.settled), f"{site.system} is on {live} already")
+        new = moves.go_back(site, call.note(), now.state, hold).state
+    took = time.monotonic() - started
+    message = f"{site.system} is back on {new['release']['live']} (from {live}) after {took:.1f} s"
+    held = live in new["held"]
+    then = f"changeover unhold {site.system} {live}   (to allow {live} again)" if held else ""
+    return said(new, True, message + (f"; {live} is held" if held else ""), then)
+
+
+def drain(site: Site, call: Call, at_once: bool) -> Answer:
+    """The idle slots are stopped once requests and sockets on them had their time."""
+    seen = load(site)
+    _may_drain(site, seen)
+    if not at_once:
+        # not while the system is held: somebody may want to go back meanwhile
+        time.sleep(_drain_left(site, seen))
+    with taken(site, call) as now:
+        _may_drain(site, now.state)
+        if now.state["generation"] != seen["generation"]:
+            fact = "the traffic moved while this waited; the idle slot is another one now"
+            raise Stop(STALE, fact, f"changeover status {site.system}")
+        if now.state["retired"] and not now.state["staged"]:
+            return said(now.state, False, "the idle slot is stopped already")
+        recover.stop_idle(site, call.note(), now.state)
+        new = load(site)
+    dropped = now.state["release"]["candidate"]
+    return said(
+        new, True, "the idle slot is stopped" + (f"; {dropped} is not staged any more" if dropped else "")
+    )
+
+
+def _may_drain(site: Site, now: State) -> None:
+    if now["lease"]:
+        fact = f"the switch {now['lease']['txn']} is not confirmed: its way back must stay warm"
+        raise Stop(LOCKED, fact, f"changeover confirm {site.system} --txn {now['lease']['txn']}")
+
+
+def _drain_left(site: Site, now: State) -> float:
+    """Seconds that the idle slot still has, from when the traffic left it."""
+    moved = now["moved"]
+    if not moved or moved["boot_id"] != clock.boot_id(site.root):
+        return 0.0
+    longest = max((s.drain for s in site.services.values()), default=0.0)
+    return max(0.0, min(longest, float(moved["boottime"]) + longest - clock.boottime()))
+
+
+def hold(site: Site, call: Call, release: str) -> Answer:
+    """A release is not deployed again until it is allowed."""
+    with taken(site, call) as now:
+        why = call.why or "by hand"
+        changed = now.state["held"].get(release) != why
+        after = {**now.state, "held": {**now.state["held"], release: why}}
+        new = perform(site, call.note(), now.state, after, tell=False).state if changed else now.state
+    then = f"changeover unhold {site.system} {release}   (to allow it again)"
+    return said(new, changed, f"{release} is held: {why}", then)
+
+
+def unhold(site: Site, call: Call, release: str) -> Answer:
+    """A held release may be deployed again."""
+    with taken(site, call) as now:
+        changed = release in now.state["held"]
+        after = {**now.state, "held": {r: why for r, why in now.state["held"].items() if r != release}}
+        new = perform(site, call.note(), now.state, after, tell=False).state if changed else now.state
+    return said(new, changed, f"{release} may be deployed" if changed else f"{release} is not held")

@@ -1,0 +1,110 @@
+"""docker, ssh, systemd-run and systemctl for hosts that are folders. Standard library only.
+
+Used in the tests' own process (`answer`), and as programs on PATH (`python fakes.py docker ps ...`): then
+CHANGEOVER_ROOT says which host is meant. A host's engine is <root>/docker.json:
+{"containers": {name: {state, health, release}}, "compose": {service: release}, "sick": [names], "down": false}.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+EMPTY = {"containers": {}, "compose": {}, "sick": [], "down": False}
+
+
+def engine(root: Path) -> dict:
+    """A host's containers."""
+    path = root / "docker.json"
+    return json.loads(path.read_text()) if path.exists() else json.loads(json.dumps(EMPTY))
+
+
+def save(root: Path, found: dict) -> None:
+    """Writes them down."""
+    path = root / "docker.json"
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(found))
+    os.rename(new, path)  # not os.replace: that one is counted by the crash tests
+
+
+def _start(found: dict, name: str, release: str | None) -> None:
+    old = found["containers"].get(name, {})
+    health = "unhealthy" if name in found["sick"] else "healthy"
+    found["containers"][name] = {
+        "state": "running",
+        "health": health,
+        "release": release or old.get("release"),
+    }
+
+
+def docker(root: Path, words: list[str]) -> tuple[int, str, str]:
+    """`docker WORDS`: exit code, output, errors."""
+    found = engine(root)
+    if found["down"]:
+        return 1, "", "Cannot connect to the Docker daemon"
+    if words[0] == "ps":
+        lines = []
+        for name, one in found["containers"].items():
+            status = (
+                f"Up 5 seconds ({one['health']})" if one["state"] == "running" else "Exited (0) 5 seconds ago"
+            )
+            lines.append(f"{name}\t{one['state']}\t{status}\t{one['release']}")
+        return 0, "".join(f"{line}\n" for line in lines), ""
+    if words[0] in ("start", "stop"):
+        name = words[-1]
+        if name not in found["containers"]:
+            return 1, "", f"No such container: {name}"
+        if words[0] == "start":
+            _start(found, name, None)
+        else:
+            found["containers"][name].update(state="exited", health="none")
+    elif words[0] == "compose":
+        service = words[-1]
+        if service not in found["compose"]:
+            return 1, "", f"no such service: {service}"
+        _start(found, f"tasktracker-{service}-1", found["compose"][service])
+    elif words[0] == "logs":
+        return 0, f"a line of {words[-1]}\n", ""
+    else:
+        return 125, "", f"unknown: {words}"
+    save(root, found)
+    return 0, "", ""
+
+
+def timer(root: Path, program: str, words: list[str]) -> tuple[int, str, str]:
+    """systemd-run and systemctl: alarms are lines of <root>/timers; stopping removes them."""
+    path = root / "timers"
+    if (root / "no-systemd").exists():
+        return 1, "", "Failed to connect to bus"
+    if program == "systemctl":
+        path.write_text("")
+    else:
+        with path.open("a") as file:
+            file.write(" ".join(words) + "\n")
+    return 0, "", ""
+
+
+def host_at(root: Path, address: str) -> Path | None:
+    """The folder of the host with this address; None while it cannot be reached."""
+    target = root.parent / address.rpartition("@")[2]
+    return None if (target / "away").exists() or not target.exists() else target
+
+
+def main() -> int:
+    """As a program on PATH."""
+    root, program, words = Path(os.environ["CHANGEOVER_ROOT"]), sys.argv[1], sys.argv[2:]
+    if program == "ssh":
+        target = host_at(root, words[-2])
+        if not target:
+            print(f"ssh: connect to host {words[-2]}: No route to host", file=sys.stderr)
+            return 255
+        os.environ["CHANGEOVER_ROOT"] = str(target)
+        os.execv(os.environ["CHANGEOVER_UNDER_TEST"], ["changeover", words[-1]])
+    code, out, err = docker(root, words) if program == "docker" else timer(root, program, words)
+    sys.stdout.write(out)
+    sys.stderr.write(err)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
