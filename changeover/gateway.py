@@ -13,7 +13,7 @@ from typing import Any
 
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
-from changeover.live import BLUE, GREEN, Live
+from changeover.live import BLUE, GREEN
 from changeover.settings import App, System, whole_seconds
 from changeover.stack import http_probe
 
@@ -135,11 +135,6 @@ def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, A
                 }
             )
     return routes
-
-
-def generation(live: Live) -> dict[str, str]:
-    """{service: live slot} of a state, as the files of a generation directory say it."""
-    return {service: slot.live for service, slot in live.slots.items()}
 
 
 def image(plan: Plan) -> str:

@@ -33,15 +33,15 @@ class Releases(_Part):
 
 
 class SlotState(_Part):
-    """A service's live slot, and the release in each slot (None: empty)."""
+    """A service's live slot (None: none yet), and the release in each slot (None: empty)."""
 
-    live: Slot = BLUE
+    live: Slot | None = None
     blue: str | None = None
     green: str | None = None
 
-    def release(self, slot: Slot) -> str | None:
+    def release(self, slot: Slot | None) -> str | None:
         """The release in a slot."""
-        return self.blue if slot == BLUE else self.green
+        return self.blue if slot == BLUE else self.green if slot == GREEN else None
 
 
 class Live(_Part):
@@ -65,13 +65,12 @@ class Place:
 
 def places(live: Live, service: str, wanted: str) -> list[Place]:
     """The slots of a service that hold a release, when `wanted` is to run. A live slot never gets another one."""
-    state = live.slots.get(service)
-    if live.release.live is None or state is None or state.release(state.live) is None:
-        return [Place(state.live if state else BLUE, wanted, "candidate")]
-    here, idle = state.live, other(state.live)
-    running = state.release(here)
-    assert running is not None
-    found = [Place(here, running, "live")]
+    state = live.slots.get(service, SlotState())
+    running = state.release(state.live)
+    if state.live is None or running is None:
+        return [Place(BLUE, wanted, "candidate")]
+    idle = other(state.live)
+    found = [Place(state.live, running, "live")]
     if wanted != running:
         found.append(Place(idle, wanted, "candidate"))
     elif before := state.release(idle):

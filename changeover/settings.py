@@ -259,7 +259,7 @@ class Probe(Strict):
     path: HttpPath = Field(description="path on the gateway")
     method: Literal["GET", "POST"] = Field("GET", description="a POST's body may hold {id}, new each time")
     json_: dict[str, Any] = Field({}, alias="json", description="body of a POST")
-    expect: list[int] = Field([200], description="status codes that are right")
+    expect: int = Field(200, ge=100, le=599, description="the right status code")
 
 
 class Releasing(Strict):
@@ -270,6 +270,7 @@ class Releasing(Strict):
     keep_warm: Duration = Field("30m", description="time that the old slot runs on after the confirmation")
     keep: int = Field(5, ge=2, description="releases whose images stay on the hosts")
     probe: list[Probe] = Field([], description="requests of the deploy's own prober; default: each route's health path")
+    websocket: HttpPath | None = Field(None, description="path of a WebSocket that the prober keeps open")
     max_failed: int = Field(0, ge=0, description="failed probes during the soak that still pass")
 
 

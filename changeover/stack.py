@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from changeover.live import Live, Place, places
+from changeover.live import Live, Place, SlotState, places
 from changeover.plan import PLACEHOLDER, Plan
 from changeover.secrets import Secrets
 from changeover.settings import App, Health, Nats, Postgres, Service, whole_seconds
@@ -70,7 +70,7 @@ def rolls_out(plan: Plan, system: str, live: Live) -> bool:
 
 def unplaced(plan: Plan, system: str, live: Live) -> list[str]:
     """Services with slots of which none is live yet."""
-    return [name for name in plan.switched(system) if name not in live.slots]
+    return [name for name in plan.switched(system) if live.slots.get(name, SlotState()).live is None]
 
 
 def image(plan: Plan, system: str, name: str, service: Service, release: str) -> str:

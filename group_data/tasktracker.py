@@ -21,6 +21,8 @@ tasktracker = dict(
         postgres=dict(
             kind="postgres", layer=1, on="data", image="{mirror}/pgvector/pgvector:pg17", major=17, publish=5555,
             database="tasktracker", owner="tasktracker", owner_secret="TASKTRACKER_DB_PASSWORD", extensions=["vector"],
+            # While two slots run, both hold their pools: 2 slots x 2 hosts x 4 processes x 15, and the workers'.
+            settings={"max_connections": "300"},
             cpus=2.0, memory="2G", cpus_reserve=0.5, memory_reserve="512M",
         ),
         nats=dict(
@@ -61,10 +63,11 @@ tasktracker = dict(
     ),
     release=dict(
         soak="30s",
+        websocket="/ws?topics=knowledge",
         probe=[
             {"path": "/api/health"},
             {"path": "/api/v1/topics?limit=5"},
-            {"path": "/api/v1/topics", "method": "POST", "expect": [201],
+            {"path": "/api/v1/topics", "method": "POST", "expect": 201,
              "json": {"external_id": "probe-{id}", "name": "a probe of the deploy"}},
             {"path": "/dashboard/"},
         ],

@@ -14,13 +14,15 @@ FAILURES: dict[str, list[str]] = {}  # host -> lines that its part of the run en
 def failure(lines: Sequence[str]) -> FunctionCommand:
     """A command that fails this host and prints these lines."""
 
-    def fail(state: Any, host: Any) -> bool:
-        FAILURES[host.name] = list(lines)
-        for line in lines:
-            host.log_styled(line, fg="red")
-        return False
+    return FunctionCommand(lambda state, host: fail_here(host, lines), (), {})
 
-    return FunctionCommand(fail, (), {})
+
+def fail_here(host: Any, lines: Sequence[str]) -> bool:
+    """Prints why this host's part ends, keeps it for the record, and gives False, which fails it."""
+    FAILURES[host.name] = list(lines)
+    for line in lines:
+        host.log_styled(line, fg="red")
+    return False
 
 
 @operation(is_idempotent=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from hostcmd.build import archive
 from pyinfra import host, inventory
 from pyinfra.api import StringCommand, deploy, operation
 from pyinfra.operations import server
@@ -16,6 +15,7 @@ from changeover.files import Directory, File, render
 from changeover.hostconfig import config
 from changeover.plan import Plan
 from facts.peers import PeerKeys
+from hostcmd.build import archive
 from operations.files import tree
 
 BINARY = "/usr/local/bin/changeover"

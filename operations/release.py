@@ -5,7 +5,6 @@ The host command does each step (one actuator, three callers); here it is only a
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Generator
 from typing import Any
@@ -16,9 +15,8 @@ from changeover.live import Live
 from changeover.plan import Plan
 from changeover.settings import whole_seconds
 from changeover.stack import unplaced, wanted_release
-from operations import flow
+from operations import flow, watch
 from operations.host_command import BINARY
-from operations.watch import watch
 
 
 @deploy("release")
@@ -45,8 +43,12 @@ def new_services(plan: Plan, system: str, live: Live) -> list[str]:
 def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """Traffic and workers go to the release, under a lease. Arguments as in stage."""
     lease = whole_seconds(plan.systems[system].release.lease)
-    asked(
+    switched(
         name=f"{system}: traffic goes to {wanted_release(plan, system, live)}",
+        plan=Quiet(plan),
+        system=system,
+        txn=txn,
+        probed=live.release.live is not None,
         words=["switch", system, "--lease", str(lease), "--txn", txn, "--by", actor],
     )
 
@@ -55,7 +57,8 @@ def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
 def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The release is watched; then it is confirmed, or goes back. Arguments as in stage."""
     release = wanted_release(plan, system, live)
-    watched(name=f"{system}: {release} is watched", plan=Quiet(plan), system=system, txn=txn, release=release)
+    if live.release.live is not None:  # a first installation has nothing to go back to
+        watched(name=f"{system}: {release} is watched", plan=Quiet(plan), system=system, txn=txn)
     asked(name=f"{system}: {release} is confirmed", words=["confirm", system, "--txn", txn, "--by", actor])
 
 
@@ -86,14 +89,36 @@ def asked(words: list[str]) -> Generator[StringCommand]:
 
 
 @operation(is_idempotent=False)
-def watched(plan: Quiet, system: str, txn: str, release: str) -> Generator[FunctionCommand]:
+def switched(
+    plan: Quiet, system: str, txn: str, probed: bool, words: list[str]
+) -> Generator[FunctionCommand | StringCommand]:
+    """
+    The prober sees the old release answer; then the host command switches.
+
+    + plan: the checked plan
+    + system: its name
+    + txn: the run's id
+    + probed: whether there is an old release to see
+    + words: of the switch
+    """
+
+    def begin(state: Any, host: Any) -> bool:
+        reason = watch.start(plan.value, system, txn)
+        return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
+
+    if probed:
+        yield FunctionCommand(begin, (), {})
+    yield StringCommand(shlex.join([BINARY, *words]))
+
+
+@operation(is_idempotent=False)
+def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
     The release serves for the soak's time without failing; else it is sent back at once.
 
     + plan: the checked plan
     + system: its name
     + txn: the run's id, whose lease is renewed
-    + release: what is watched
     """
 
     def run(state: Any, host: Any) -> bool:
@@ -101,19 +126,10 @@ def watched(plan: Quiet, system: str, txn: str, release: str) -> Generator[Funct
             done, output = host.run_shell_command(StringCommand(shlex.join([BINARY, *words])), _sudo=True)
             return done, "\n".join(output.stdout_lines + output.stderr_lines)
 
-        reasons = watch(plan.value, system, renew=lambda: call("renew", system, "--txn", txn))
+        reasons = watch.soak(plan.value, system, renew=lambda: call("renew", system, "--txn", txn))
         if not reasons:
             return True
-        _, said = call("rollback", system, "--txn", txn, "--why", reasons[0])
-        lines = [*reasons, *said.splitlines()]
-        flow.FAILURES[host.name] = lines
-        for line in lines:
-            host.log_styled(line, fg="red")
-        return False
+        _, words = call("rollback", system, "--why", reasons[0])
+        return flow.fail_here(host, [*reasons, *words.splitlines()])
 
     yield FunctionCommand(run, (), {})
-
-
-def said(output: str) -> dict[str, Any]:
-    """The JSON line that the host command printed with --json."""
-    return json.loads(output.strip().splitlines()[-1])

@@ -1,0 +1,115 @@
+"""Watching a release: the prober runs from before the switch to the end of the soak, and its failures count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from changeover.plan import Plan
+from changeover.probe import Config, ProbeError, Prober, Request, read, summary
+from changeover.settings import App, seconds
+
+PROBERS: dict[str, Prober] = {}
+FOLDER = Path("reports")
+EVERY = 2.0  # seconds between two looks at the prober's file
+AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
+
+
+def config(plan: Plan, system: str) -> Config | None:
+    """What the prober asks of a system; None for one without a gateway."""
+    settings = plan.systems[system]
+    if not settings.domain:
+        return None
+    gateway = plan.fleet.gateway
+    own = f"{plan.gateways(system)[0].address}:{gateway.https_port if settings.tls else gateway.http_port}"
+    address, _, port = (gateway.reach or own).rpartition(":")
+    release = settings.release
+    requests = [Request.model_validate(one.model_dump(by_alias=True)) for one in release.probe]
+    return Config(
+        base_url=f"{'https' if settings.tls else 'http'}://{settings.domain}:{port}",
+        address=address,
+        ca=settings.tls.ca if settings.tls else None,
+        requests=requests or [Request(path=path) for path in default_paths(plan, system)],
+        websocket=release.websocket,
+        seconds=seconds(release.lease) + seconds(release.soak) + 600 + AFTER,
+    )
+
+
+def default_paths(plan: Plan, system: str) -> list[str]:
+    """The health path of each service that is routed, where its route covers it; else the gateway's own."""
+    paths = []
+    for service in plan.systems[system].services.values():
+        if isinstance(service, App) and service.health and service.health.http:
+            health = service.health.http
+            paths += [health for prefix in service.routes if f"{health}/".startswith(prefix.rstrip("/") + "/")]
+    return list(dict.fromkeys(paths)) or ["/nginx-health"]
+
+
+def start(plan: Plan, system: str, txn: str) -> str | None:
+    """Starts the prober of a system; it must see answers before anything is switched.
+
+    Returns None, or why it could not begin: what does not answer before a switch proves nothing after it.
+    """
+    made = config(plan, system)
+    if made is None:
+        return None
+    FOLDER.mkdir(exist_ok=True)
+    prober = Prober(made, FOLDER / f".probe-{txn}-{system}.jsonl")
+    try:
+        prober.start()
+    except (ProbeError, OSError) as error:
+        return f"the prober cannot begin: {error}"
+    PROBERS[system] = prober
+    time.sleep(EVERY)
+    failed = [sample for sample in read(prober.out) if sample.error]
+    if failed:
+        prober.stop()
+        return f"before the switch {failed[0].method} {failed[0].path} fails already: {failed[0].error}"
+    return None
+
+
+def soak(plan: Plan, system: str, renew: Callable[[], tuple[bool, str]]) -> list[str]:
+    """Watches until the soak is over; gives the reasons for going back, or none.
+
+    Arguments: the plan; the system; what renews the lease of the switch: (whether it did, what it said).
+    """
+    release = plan.systems[system].release
+    end = time.monotonic() + seconds(release.soak)
+    due = 0.0
+    while True:
+        if time.monotonic() >= due:
+            renewed, words = renew()
+            if not renewed:
+                return [f"the lease could not be renewed: {words}"]
+            due = time.monotonic() + seconds(release.lease) / 3
+        if reasons := judge(system, release.max_failed):
+            return reasons
+        if time.monotonic() >= end:
+            return []
+        time.sleep(EVERY)
+
+
+def judge(system: str, most: int) -> list[str]:
+    """Why the prober's answers so far ask for going back; empty while they do not."""
+    prober = PROBERS.get(system)
+    if prober is None:
+        return []
+    found = summary(read(prober.out))
+    if found["failed"] <= most:
+        return []
+    first = found["first_failures"][0]
+    where = f" (slot {first['slot']})" if first["slot"] else ""
+    return [
+        f"{found['failed']} of {found['sent']} probes failed (limit {most})",
+        f"first at {first['t']}: {first['method']} {first['path']}{where}: {first['error']}",
+    ]
+
+
+def stop(system: str) -> tuple[Path, int, int] | None:
+    """Ends the prober of a system: its file, requests sent and failed; None when there was none."""
+    prober = PROBERS.pop(system, None)
+    if prober is None:
+        return None
+    found = prober.stop()
+    return prober.out, found["sent"], found["failed"]
