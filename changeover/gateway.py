@@ -14,8 +14,9 @@ from typing import Any
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
 from changeover.live import BLUE, GREEN, Live
-from changeover.settings import App, System, whole_seconds
+from changeover.settings import App, System
 from changeover.stack import http_probe
+from changeover.words import whole_seconds
 
 CONF = "/etc/nginx/changeover"
 SLOTS = "/etc/nginx/slots"
