@@ -20,6 +20,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("figure", nargs="*", metavar="FIGURE", help=f"{', '.join(ALL)}; all, in this order, when none")
     parser.add_argument("--inventory", default="inventories/staging.py", help="for noop (%(default)s)")
     parser.add_argument("--runs", type=int, default=5, help="counted runs, for noop (%(default)s)")
+    parser.add_argument("--note", help="what else a reader of the figure should know")
     asked = parser.parse_args(words)
     if asked.runs < 1 or set(asked.figure) - set(ALL):
         parser.error(f"figures are {', '.join(ALL)}; --runs is 1 or more")
@@ -27,13 +28,13 @@ def main(words: list[str] | None = None) -> int:
     try:
         for name in asked.figure or ALL:
             about = {
-                "command": f"python -m bench {name}",
+                "command": f"python -m bench {name}" + (f" --runs {asked.runs}" if name == "noop" else ""),
                 "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
                 "commit": commit(),
                 "machine": figures.machine(),
             }
             measured = noop.measure(asked.inventory, asked.runs) if name == "noop" else rehearsal.measure(name)
-            figures.save(name, {**about, **measured})
+            figures.save(name, {**about, **measured, **({"note": asked.note} if asked.note else {})})
     except (BenchError, ValueError) as error:
         print(f"error  {error}", file=sys.stderr)
         return 1

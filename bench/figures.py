@@ -86,7 +86,5 @@ def page(results: Mapping[str, Any]) -> str:
         for what in ("", "-plain")
     )
     known = defaultdict(lambda: None, results)
-    return (
-        made.get_template("page.md.j2").render(results=known, noop=noop, whole=whole, plain=plain, targets=TARGETS)
-        + "\n"
-    )
+    text = made.get_template("page.md.j2").render(results=known, noop=noop, whole=whole, plain=plain, targets=TARGETS)
+    return text.rstrip() + "\n"

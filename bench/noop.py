@@ -52,24 +52,28 @@ def compare(inventory: str, runs: int) -> dict[str, Any]:
     }
     unchanged([*ansible, "--check"])  # before it may touch anything
     seconds: dict[str, list[float]] = {name: [] for name in commands}
+    totals = []
     for number in range(runs + 1):
         for name, command in commands.items():
-            took = unchanged(command)
-            seconds[name] += [took] if number else []
+            took, output = unchanged(command)
+            if number:
+                seconds[name].append(took)
+            if number and name == "pyinfra":
+                totals.append(json.loads(output)["results"]["totals"])
             print(f" {name:<14} {took:6.1f} s{'' if number else '   not counted'}", flush=True)
     shown = {name: " ".join([Path(words[0]).name, *words[1:]]) for name, words in commands.items()}
-    return {"seconds": seconds, "commands": shown}
+    return {"seconds": seconds, "totals": totals, "commands": shown}
 
 
-def unchanged(command: list[str]) -> float:
-    """Seconds of a run. Raises BenchError when it changed something: what Ansible is given is then old as well."""
+def unchanged(command: list[str]) -> tuple[float, str]:
+    """Seconds and output of a run. Raises BenchError when it changed something: Ansible's files are old then."""
     began = time.monotonic()
     output = run(command, env={**os.environ, **ANSIBLE}).stdout
     took = round(time.monotonic() - began, 2)
     if found := figures.changes(output):
         why = "when somebody else is at work on the hosts, run it again later"
         raise BenchError("\n  ".join([f"changes, or would-be changes, by {' '.join(command)}; {why}", *found]))
-    return took
+    return took, output
 
 
 def prepare(inventory: str) -> dict[str, int]:

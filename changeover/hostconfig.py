@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from changeover.plan import Plan
-from changeover.settings import App, whole_seconds
+from changeover.settings import App
+from changeover.words import whole_seconds
 
 SCHEMA = 1
 

@@ -153,8 +153,8 @@ class Prober:
         """Starts it and waits for its first answer (or failure). Raises ProbeError."""
         self.out.unlink(missing_ok=True)
         words = [sys.executable, "-m", "changeover.probe", "-", str(self.out)]
-        root = Path(__file__).parent.parent
-        self._process = subprocess.Popen(words, cwd=root, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipes: dict[str, Any] = dict(stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(words, cwd=Path(__file__).parent.parent, **pipes)
         assert self._process.stdin
         # Over standard input: headers may hold a token, and its end tells the prober that this process is gone.
         self._process.stdin.write(self.config.model_dump_json(by_alias=True).encode() + b"\n")

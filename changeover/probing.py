@@ -1,7 +1,7 @@
 """What the prober's process does: requests at a steady rate, one WebSocket, one line of JSON for each.
 
 HTTP/2 and GOAWAY (a reload of the gateway, never a switch): httpcore gives up requests that the gateway still answers,
-and sends anew those that it did not take. Both count as failed here; the first is what a user of that library would see.
+and sends anew those that it did not take. Both count as failed here; its users would see the first.
 """
 
 from __future__ import annotations
@@ -10,26 +10,20 @@ import asyncio
 import contextlib
 import itertools
 import json
-import random
 import secrets
 import signal
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from changeover.probe import RESTART, SOCKET, Config, Request, Sample, summary
+from changeover.probe import Config, Request, Sample, summary
+from changeover.probe_socket import Write, ended, keep_socket, now
 
-AGAIN = (0.5, 10.0)  # seconds before the first and before later tries to open the socket again
-PORTS = {"http": 80, "https": 443}
-Write = Callable[[Sample], None]
 SENDING = ("http11.send_request_headers.started", "http2.send_request_headers.started")
 
 
@@ -65,24 +59,17 @@ async def _probe(config: Config, write: Write, with_parent: bool) -> None:
     loop.call_later(config.seconds, stop.set)
     if with_parent:
         loop.add_reader(0, stop.set)  # nothing more is ever sent: it is the end of whoever started this
-    socket = asyncio.create_task(_keep_socket(config, write, stop)) if config.websocket else None
+    socket = asyncio.create_task(keep_socket(config, write, stop)) if config.websocket else None
     clients = Clients(config)
     async with asyncio.TaskGroup() as tasks:
         for kind, request in itertools.cycle(itertools.product(clients.kinds, config.requests)):
             tasks.create_task(_one(config, clients, kind, request, write))
             # Not waiting for answers: a gateway that hangs is asked on, each request within its time limit.
-            if await _ended(stop, 1 / config.rate):
+            if await ended(stop, 1 / config.rate):
                 break
     await clients.close()
     if socket:
         await socket
-
-
-async def _ended(stop: asyncio.Event, seconds: float) -> bool:
-    """Waits so long, or until the end; whether it is the end."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
-    return stop.is_set()
 
 
 class Clients:
@@ -127,7 +114,7 @@ async def _one(config: Config, clients: Clients, kind: str, request: Request, wr
 
 async def _send(config: Config, kind: str, client: httpx.AsyncClient, request: Request, write: Write) -> None:
     """Sends a request once, and writes down what came of it."""
-    began, clock, sent = _now(), time.perf_counter(), 0
+    began, clock, sent = now(), time.perf_counter(), 0
     parts = urlsplit(config.base_url)
     headers = {**request.headers, "host": parts.netloc}
     if kind == "h1 close":
@@ -183,60 +170,3 @@ def tell(answer: httpx.Response, key: str) -> str | None:
         body = answer.json()
         return str(body[key]) if isinstance(body, dict) and key in body else None
     return None
-
-
-async def _keep_socket(config: Config, write: Write, stop: asyncio.Event) -> None:
-    """Keeps one WebSocket open; after a close it comes back, later and later."""
-    context = ssl.create_default_context(cafile=config.ca)
-    first, most = AGAIN
-    wait = first
-    while not stop.is_set():
-        wait = first if await _one_socket(config, context, write, stop) else min(wait * 2, most)
-        await _ended(stop, wait * (0.5 + random.random()))
-
-
-async def _one_socket(config: Config, context: ssl.SSLContext, write: Write, stop: asyncio.Event) -> bool:
-    """Opens the socket and reads until it is closed, or closes it at the end; whether it was opened."""
-    parts = urlsplit(config.base_url)
-    path, secure = config.websocket or "/", parts.scheme == "https"
-    began, clock = _now(), time.perf_counter()
-
-    def sample(status: int | None, error: str | None = None) -> None:
-        write(Sample(began, SOCKET, "GET", path, round((time.perf_counter() - clock) * 1000, 1), status, error))
-
-    tls: dict[str, Any] = {"ssl": context, "server_hostname": parts.hostname} if secure else {}
-    try:
-        socket = await connect(
-            f"{'wss' if secure else 'ws'}://{parts.netloc}{path}",
-            host=str(config.address or parts.hostname),
-            port=parts.port or PORTS[parts.scheme],
-            proxy=None,
-            open_timeout=config.timeout,
-            close_timeout=config.timeout,
-            **tls,
-        )
-    except (WebSocketException, OSError, TimeoutError) as error:
-        sample(None, f"{type(error).__name__}: {error}")
-        return False
-    sample(101)
-    closing = asyncio.create_task(_close_at_end(socket.close, stop))
-    try:
-        while True:
-            await socket.recv()
-    except ConnectionClosed:
-        code = socket.close_code or 1006
-    finally:
-        closing.cancel()
-    if not stop.is_set():
-        began, clock = _now(), time.perf_counter()
-        sample(code, None if code == RESTART else f"closed with {code} instead of {RESTART}")
-    return True
-
-
-async def _close_at_end(close: Callable[[], Any], stop: asyncio.Event) -> None:
-    await stop.wait()
-    await close()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -28,8 +28,6 @@ from changeover.words import (
     Variable,
     octets,
 )
-from changeover.words import seconds as seconds
-from changeover.words import whole_seconds as whole_seconds
 
 
 class Strict(BaseModel):

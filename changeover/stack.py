@@ -17,7 +17,8 @@ from urllib.parse import quote
 from changeover.live import Live, Place, SlotState, places
 from changeover.plan import PLACEHOLDER, Plan
 from changeover.secrets import Secrets
-from changeover.settings import App, Health, Nats, Postgres, Service, whole_seconds
+from changeover.settings import App, Health, Nats, Postgres, Service
+from changeover.words import whole_seconds
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,8 @@ def staged(state: State, release: str, services: Iterable[str], again: bool) -> 
             continue
         slots[idle(new, name)] = release
         wanted.append(name)
-    if not wanted:
-        return state
+    if not wanted and (new["slots"] or release == system_live):
+        return state  # a system without any slots is still at one release, and goes to another
     if new["release"]["candidate"] == release:
         wanted = sorted({*wanted, *state["staged"]})
     new["staged"] = sorted(wanted)

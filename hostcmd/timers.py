@@ -17,24 +17,30 @@ RETRY = 30.0  # seconds between two attempts to tell a host that was away
 SLACK = 0.2  # seconds, so that the alarm comes after the deadline and not just before
 
 
-def arm(site: Site, seconds: float) -> None:
-    """`recover` runs in so many seconds. Raises Stop (1) when systemd refuses."""
+def arm(site: Site, seconds: float) -> str:
+    """`recover` runs in so many seconds; the alarm's name. Raises Stop (1) when systemd refuses."""
     # every alarm has a name of its own: one that is firing cannot be made again under the same name
     unit = f"changeover-lease-{site.system}.{clock.boottime() * 1000:.0f}"
     words = ["systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds + SLACK:.3f}s"]
-    words += ["--timer-property=AccuracySec=100ms", PROGRAM, "recover", site.system]
+    words += ["--timer-property=AccuracySec=100ms"]  # systemd's own default is a minute
+    words += ["--property=Restart=on-abnormal", "--property=RestartSec=5s"]  # killed itself, it comes again
+    words += [PROGRAM, "recover", site.system]
     result = run.run(words, root=site.root, timeout=LIMIT)
     if result.code:
         fact = (
             f"no timer can be set on {site.me}, so nothing would go back by itself: {run.last_line(result)}"
         )
         raise Stop(FAILED, fact, f"on {site.me}: systemctl is-system-running")
+    return unit
 
 
-def disarm(site: Site) -> None:
-    """No alarm is set any more; one that is left by an error only finds nothing to do."""
-    words = ["systemctl", "stop", "--no-block", f"changeover-lease-{site.system}.*.timer"]
-    run.run(words, root=site.root, timeout=LIMIT)
+def disarm(site: Site, but: str = "") -> None:
+    """No other alarm is set any more; one that is left by an error only finds nothing to do."""
+    base = ["systemctl", "list-units", "--type=timer", "--all", "--plain", "--no-legend"]
+    found = run.run([*base, f"changeover-lease-{site.system}.*.timer"], root=site.root, timeout=LIMIT)
+    names = [line.split()[0] for line in found.out.splitlines() if line.strip()]
+    if others := [name for name in names if name != f"{but}.timer"]:
+        run.run(["systemctl", "stop", "--no-block", *others], root=site.root, timeout=LIMIT)
 
 
 def due(site: Site, state: State) -> float | None:
@@ -46,8 +52,6 @@ def due(site: Site, state: State) -> float | None:
 
 
 def reset(site: Site, state: State) -> None:
-    """One alarm for what is due next, or none. Raises Stop (1)."""
-    disarm(site)
+    """One alarm for what is due next, or none; never none in between. Raises Stop (1)."""
     seconds = due(site, state)
-    if seconds is not None:
-        arm(site, max(seconds, 1.0))
+    disarm(site, but=arm(site, max(seconds, 1.0)) if seconds is not None else "")

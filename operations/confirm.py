@@ -11,6 +11,8 @@ from changeover.fleet import Plan
 from facts.gateway import Answers
 from operations import flow
 
+HEALTHY, REACHED = "healthy", "reached"
+
 
 @deploy("confirm")
 def answering(plan: Plan, system: str) -> None:
@@ -18,28 +20,42 @@ def answering(plan: Plan, system: str) -> None:
     answers(name=f"{system}: the gateway answers", checks=gateway_checks(plan, system))
 
 
-def gateway_checks(plan: Plan, system: str) -> list[str]:
-    """URLs that must answer on a gateway of the system: one per route, its health path where it has one."""
+def gateway_checks(plan: Plan, system: str) -> dict[str, str]:
+    """{url: least that a gateway of the system must answer}, one per route.
+
+    A route's health path, where it lies below the route, must answer 200; of another only the app must answer, not the
+    gateway in its place: what / holds below a prefix is the app's own affair.
+    """
     settings = plan.systems[system]
     scheme, port = ("https", plan.fleet.gateway.https_port) if settings.tls else ("http", plan.fleet.gateway.http_port)
-    paths = []
+    paths: dict[str, str] = {}
     for service in settings.services.values():
         for prefix, route in getattr(service, "routes", {}).items():
+            bare = prefix.rstrip("/")
             health = service.health.http if service.health and service.health.http else prefix
-            below = health.startswith(prefix.rstrip("/") + "/")
-            paths.append(health if below else f"{prefix.rstrip('/')}/" if not route.websocket else "")
-    return [f"{scheme}://{settings.domain}:{port}{path}" for path in dict.fromkeys(paths) if path]
+            outside = f"{bare}{health}" if route.strip else health
+            if outside.startswith(f"{bare}/"):
+                paths[outside] = HEALTHY
+            elif not route.websocket:
+                paths.setdefault(f"{bare}/", REACHED)
+    return {f"{scheme}://{settings.domain}:{port}{path}": least for path, least in paths.items()}
+
+
+def fits(status: str | None, least: str) -> bool:
+    """Whether an answer is enough; 5xx is the gateway's word for an app that it does not reach."""
+    return status == "200" if least == HEALTHY else status is not None and status.isdigit() and status < "500"
 
 
 @operation()
-def answers(checks: list[str]) -> Generator[FunctionCommand]:
+def answers(checks: dict[str, str]) -> Generator[FunctionCommand]:
     """
-    Each URL answers 200 on this gateway.
+    Each URL answers on this gateway.
 
-    + checks: URLs with the system's name; they are asked at 127.0.0.1
+    + checks: {URL with the system's name: HEALTHY for 200, REACHED for any answer of the app}; asked at 127.0.0.1
     """
-    found = host.get_fact(Answers, urls=checks)
-    wrong = [f"{url}: {found.get(url, 'no answer')}" for url in checks if found.get(url) != "200"]
+    found = host.get_fact(Answers, urls=list(checks))
+    bad = [url for url, least in checks.items() if not fits(found.get(url), least)]
+    wrong = [f"{url}: {found.get(url, 'no answer')}" for url in bad]
     if wrong:
         yield flow.failure([*wrong, "look: docker compose -f /srv/gateway/compose.yaml logs --tail 20"])
     else:

@@ -11,8 +11,9 @@ from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
-from changeover.settings import Migrations, Postgres, whole_seconds
+from changeover.settings import Migrations, Postgres
 from changeover.stack import containers, rolls_out, wanted_release
+from changeover.words import whole_seconds
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState
 from operations import flow

@@ -7,7 +7,7 @@ from pyinfra.api import deploy
 
 from changeover.fleet import Plan
 from changeover.live import Live
-from changeover.settings import octets
+from changeover.words import octets
 from facts.host import Machine, MachineFacts
 from operations import flow
 

@@ -13,8 +13,8 @@ from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover.live import Live
 from changeover.plan import Plan
-from changeover.settings import whole_seconds
 from changeover.stack import unplaced, wanted_release
+from changeover.words import whole_seconds
 from operations import flow, watch
 from operations.host_command import BINARY
 

@@ -14,8 +14,9 @@ from changeover.files import Directory, File, render
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
-from changeover.settings import App, Service, whole_seconds
+from changeover.settings import App, Service
 from changeover.stack import ContainerSpec, containers
+from changeover.words import whole_seconds
 from operations import compose, ready
 from operations.files import tree
 

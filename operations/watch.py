@@ -8,7 +8,8 @@ from pathlib import Path
 
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
-from changeover.settings import App, seconds
+from changeover.settings import App
+from changeover.words import seconds
 
 PROBERS: dict[str, Prober] = {}
 FOLDER = Path("reports")

@@ -1,6 +1,6 @@
 """python -m rehearsal.load: heavy load on the rehearsal's gateway; tells what was lost, when, and of which kind.
 
-Exit code 0: nothing was lost; 1: something was (the file has it); 2: the load could not be sent or judged.
+Exit code 0: nothing was lost; 1: something was (the file has it); 2: the load could not be sent.
 SIGTERM or Ctrl-C ends it early: what is on its way is finished, then it is judged all the same.
 """
 
@@ -85,7 +85,10 @@ def describe(result: dict[str, Any], out: Path) -> list[str]:
         f" latency    p50 {result.get('p50')} ms, p95 {result.get('p95')} ms, p99 {result.get('p99')} ms",
     ]
     lines += [f" failed     {group['count']} x {name}" for name, group in result["failures"].items()]
-    if rows := result.get("rows"):
+    rows = result.get("rows")
+    if rows and "error" in rows:
+        lines += [" rows       not counted", rows["error"]]
+    elif rows:
         lines.append(
             f" rows       {rows['rows']} of {rows['answered']} answered; lost {rows['lost']['count']}, twice "
             f"{rows['twice']['count']}, unknown {rows['unknown']['count']}, "

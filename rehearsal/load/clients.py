@@ -120,7 +120,7 @@ async def send(run: Run, style: str, client: Client, item: Item) -> Sent:
     except TimeoutError:
         error = "no answer in time"
     except (Lost, OSError) as reason:
-        error = f"{type(reason).__name__}: {reason}"
+        error = f"{type(reason).__name__}: {reason}".rstrip(": ")
     ms = (time.perf_counter() - clock) * 1000
     request = item.request
     sent = Sent(began, ms, style, request.name, request.method, request.slow, status, error, item.id, slot)

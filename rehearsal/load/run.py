@@ -21,6 +21,7 @@ from typing import Any
 from .. import paths, state
 from ..errors import RehearsalError
 from . import count, heard, mix, series
+from .clients import Sent
 from .connect import Target
 from .sockets import Session, Write
 from .worker import Order
@@ -89,7 +90,7 @@ def orders(options: Options, where: Target, prefix: str, folder: Path) -> list[O
 def run(options: Options, stop: threading.Event, say: Callable[[str], None]) -> dict[str, Any]:
     """Sends the load and judges it; `stop` ends it early. Writes OUT, and OUT's .tsv and .sockets.json beside it.
 
-    Raises RehearsalError when the load could not be sent or the rows not counted: then nothing is known.
+    Raises RehearsalError when the load could not be sent: then nothing is known.
     """
     status = state.read()
     found = mix.read(options.mix)
@@ -109,12 +110,19 @@ def run(options: Options, stop: threading.Event, say: Callable[[str], None]) -> 
     if found.events and options.sockets:
         result["sockets"] = heard.judge(sessions, writes, windows)
     if found.count:
-        result["rows"] = count.judge(sent, count.rows(found.count, status["ssh"]["config"], prefix))
+        result["rows"] = _rows(sent, found.count, status["ssh"]["config"], prefix)
     judged = [result[part]["ok"] for part in ("sockets", "rows") if part in result]
     result["ok"] = bool(sent) and not result["failed"] and all(judged)
     result["seconds"] = series.by_second(sent)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _rows(sent: Sequence[Sent], how: mix.Count, ssh_config: str, prefix: str) -> dict[str, Any]:
+    try:
+        return count.judge(sent, count.rows(how, ssh_config, prefix))
+    except RehearsalError as error:  # a fault may have taken the database; the requests were sent all the same
+        return {"ok": False, "error": error.text()}
 
 
 def _processes(todo: Sequence[Order], seconds: float, stop: threading.Event, say: Callable[[str], None]) -> None:

@@ -15,8 +15,9 @@ from changeover import gateway
 from changeover.files import File
 from changeover.fleet import Plan
 from changeover.live import Live, SlotState
-from changeover.settings import App, Gateway, Limits, Service, octets, seconds
+from changeover.settings import App, Gateway, Limits, Service
 from changeover.stack import ContainerSpec, follows_release, image
+from changeover.words import octets, seconds
 
 from .places import GATEWAY, NGINX
 

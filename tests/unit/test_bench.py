@@ -28,6 +28,7 @@ NOOP = {
         "pyinfra-plain": [3.0, 3.0, 3.0],
         "ansible-plain": [24.0, 24.0, 24.0],
     },
+    "totals": [{"hosts": 95, "success": 0, "error": 0, "no_change": 95}] * 2,
     "versions": "ansible-core==2.19.14",
     "work": {"hosts": 5, "files": 43, "directories": 39, "packages": 30, "users": 5, "units": 10, "compose": 7},
     "commands": {"pyinfra": "pyinfra inventories/staging.py deploy.py -y --json"},
@@ -68,15 +69,19 @@ def test_memory_is_the_deepest_fall() -> None:
 
 
 def test_the_page_says_what_was_met_and_what_not() -> None:
-    page = figures.page({"noop": NOOP, "rehearsal-warm": {**ABOUT, "seconds": 100.4, "peak_mib": 9216}})
+    page = figures.page(
+        {"noop": NOOP, "rehearsal-warm": {**ABOUT, "seconds": 100.4, "peak_mib": 9216, "note": "noisy"}}
+    )
     assert "| the whole deploy | 5.0 s (4.0 to 6.0) | 60.0 s (50.0 to 70.0) | 12.0 |" in page
     assert "| files, folders, packages, users, units only | 3.0 s (3.0 to 3.0) | 24.0 s (24.0 to 24.0) | 8.0 |" in page
+    assert "95 without change and 0 with; 95 without change and 0 with.\n- The work" in page
     assert "in 15 s or less: met." in page
     assert "The whole deploy: met." in page
     assert "units only: **not met**." in page
     assert "| warm: images cached, hosts down | 120 s | 100 s | 9.0 GiB | **not met** |" in page
     assert "| cold: no images | 480 s | not measured yet: `python -m bench rehearsal-cold` | | |" in page
     assert "rehearsal-warm: measured 2026-11-21 22:00 UTC, commit abc1234, 2 cores, 24 GiB, Linux 6.1" in page
+    assert page.endswith("; noisy\n")
 
 
 def test_an_empty_page_says_so() -> None:
@@ -122,9 +127,39 @@ def test_host_vars_have_each_file_once() -> None:
     assert found["compose"] == [{"directory": "/srv/a", "services": ["web"]}]
 
 
+class Outputs:
+    """Stands in for run(): each command gives its output; commands are kept."""
+
+    def __init__(self, pyinfra: str, ansible: str):
+        self.outputs = {"pyinfra": pyinfra, "ansible-playbook": ansible}
+        self.asked: list[str] = []
+
+    def __call__(self, command: list[str], env: object = None) -> object:
+        self.asked.append(" ".join([Path(command[0]).name, *command[1:]]))
+        return type("Done", (), {"stdout": self.outputs[Path(command[0]).name]})
+
+
+def test_both_take_turns_after_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = Outputs(pyinfra_json(), RECAP.format(changed=0, unreachable=0))
+    monkeypatch.setattr(noop, "run", outputs)
+    found = noop.compare("inventories/staging.py", runs=2)
+    shown = found["commands"]
+    assert outputs.asked == [f"{shown['ansible']} --check", *list(shown.values()) * 3]
+    assert [len(seconds) for seconds in found["seconds"].values()] == [2, 2, 2, 2]
+    assert [total["success"] for total in found["totals"]] == [0, 0]
+    assert shown["pyinfra"] == "pyinfra inventories/staging.py deploy.py -y --json"
+
+
+def test_nothing_runs_when_ansible_would_change_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = Outputs(pyinfra_json(), RECAP.format(changed=1, unreachable=0))
+    monkeypatch.setattr(noop, "run", outputs)
+    with pytest.raises(BenchError, match="1 changes"):
+        noop.compare("inventories/staging.py", runs=2)
+    assert len(outputs.asked) == 1 and outputs.asked[0].endswith("--check")
+
+
 def test_a_run_that_changes_something_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = pyinfra_json(changed=1)
-    monkeypatch.setattr(noop, "run", lambda *_, **__: type("Done", (), {"stdout": output}))
+    monkeypatch.setattr(noop, "run", Outputs(pyinfra_json(changed=1), ""))
     with pytest.raises(BenchError, match="by pyinfra; .*\n  files: app1"):
         noop.unchanged(["pyinfra"])
 

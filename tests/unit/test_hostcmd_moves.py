@@ -2,16 +2,17 @@
 
 import pytest
 
-from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, World, stand_in
+from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, World, folder, stand_in
 
 BLUE = {"api": "blue", "dashboard": "blue"}
 GREEN = {"api": "green", "dashboard": "green"}
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(monkeypatch):
     stand_in(monkeypatch)
-    return World(tmp_path)
+    with folder() as base:
+        yield World(base)
 
 
 @pytest.fixture

@@ -182,6 +182,20 @@ def test_a_planted_link_is_not_written_through(host: Host) -> None:
     assert host.tree() == {"a.conf": "ours\n"}
 
 
+def test_a_file_planted_between_two_steps_is_not_written_to(host: Host) -> None:
+    planted = host.etc / "TOKEN.changeover-new"
+    racing = (
+        "import os\nreal = os.unlink\n"
+        "def unlink(path):\n"
+        f"    if not os.path.exists({str(planted)!r}): open({str(planted)!r}, 'w').close()\n"
+        "os.unlink = unlink\n"
+    )
+    host.script = racing + host.script
+    run = host.install(file(host.etc / "TOKEN", "hunter2", mode="400"))
+    assert run.returncode == 1 and "FileExistsError" in run.stderr
+    assert host.tree() == {"TOKEN.changeover-new": ""}
+
+
 def test_leftovers_of_a_killed_run_are_replaced_and_nobody_reads_through_them(host: Host) -> None:
     leftover = host.etc / "TOKEN.changeover-new"
     leftover.write_text("half")

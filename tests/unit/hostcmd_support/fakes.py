@@ -8,6 +8,7 @@ CHANGEOVER_ROOT says which host is meant. A host's engine is <root>/docker.json:
 import json
 import os
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 EMPTY = {"containers": {}, "compose": {}, "sick": [], "down": False}
@@ -76,11 +77,15 @@ def timer(root: Path, program: str, words: list[str]) -> tuple[int, str, str]:
     path = root / "timers"
     if (root / "no-systemd").exists():
         return 1, "", "Failed to connect to bus"
-    if program == "systemctl":
-        path.write_text("")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = {next(w for w in line.split() if w.startswith("--unit="))[7:] + ".timer": line for line in lines}
+    if program == "systemd-run":
+        lines.append(" ".join(words))
+    elif words[0] == "list-units":
+        return 0, "".join(f"{name} loaded active waiting\n" for name in names if fnmatch(name, words[-1])), ""
     else:
-        with path.open("a") as file:
-            file.write(" ".join(words) + "\n")
+        lines = [line for name, line in names.items() if name not in words]
+    path.write_text("".join(f"{line}\n" for line in lines))
     return 0, "", ""
 
 

@@ -1,0 +1,114 @@
+"""The ends of a deploy: preflight refuses with the fact and the way on; the last phase asks the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes import Outcome
+from plans import good, on_all, staging_hosts
+
+from changeover import fleet
+from changeover.live import Live
+from facts.host import Machine
+from operations import flow
+from operations.confirm import HEALTHY, REACHED, answers, fits, gateway_checks
+from operations.preflight import machine_problems, release_problems
+
+Run = Callable[..., Outcome]
+FIT = Machine("debian", "13", 4096, 20000, 4, ("10.0.0.12", "10.200.0.1"), False, True)
+
+
+def test_a_fit_machine_has_no_problems() -> None:
+    assert machine_problems(fleet.load(good()), "app1", FIT) == []
+
+
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    ({"os": "fedora", "version": "42"}, "is fedora 42; known are Debian 12 and 13, Ubuntu 22.04 and 24.04"),
+    ({"version": "11"}, "is debian 11; known are Debian 12 and 13, Ubuntu 22.04 and 24.04"),
+    ({"python": False}, "has no python3; run: apt-get install -y python3"),
+    ({"disk": 100}, "100 MiB free on /, 4096 are needed; look: du -xh / | sort -h | tail"),
+    ({"addresses": ("10.0.0.99",)}, "address 10.0.0.12 of the inventory is not the host's own; it has 10.0.0.99"),
+    ({"memory": 256}, "shop.services.api.memory is 512M, the host has 256M"),
+]
+
+
+@pytest.mark.parametrize("change, says", UNFIT)
+def test_an_unfit_machine_is_refused_with_the_way_on(change: dict[str, Any], says: str) -> None:
+    assert f"app1: {says}" in machine_problems(fleet.load(good()), "app1", replace(FIT, **change))
+
+
+def test_debian_12_has_no_compose_of_its_own() -> None:
+    hosts = good()
+    twelve = replace(FIT, version="12")
+    assert machine_problems(fleet.load(hosts), "app1", twelve) == []
+    on_all("fleet.docker_source", "debian")(hosts)
+    (line,) = machine_problems(fleet.load(hosts), "app1", twelve)
+    assert line.startswith("app1: Debian 12's own packages have no compose v2; set fleet.docker_source")
+
+
+def test_a_machine_that_does_not_answer_is_a_problem_and_no_trace() -> None:
+    (line,) = machine_problems(fleet.load(good()), "app1", None)
+    assert "does not tell its operating system" in line
+
+
+def test_another_release_than_the_live_one_is_refused_for_now() -> None:
+    hosts = good()
+    on_all("release", "1.1.0")(hosts)
+    plan = fleet.load(hosts)
+    (line,) = release_problems(plan, {"shop": Live(release="1.0.0"), "hello": Live(release="1.26")})
+    assert line.startswith("shop: 1.0.0 is live and 1.1.0 is asked for")
+    assert release_problems(plan, {"shop": Live()}) == release_problems(plan, {"shop": Live(release="1.1.0")}) == []
+
+
+# --- the gateway's answers
+
+
+def test_what_is_asked_of_the_rehearsals_gateway() -> None:
+    plan = fleet.load(staging_hosts())
+    assert gateway_checks(plan, "tasktracker") == {
+        "https://tasks.staging.test:443/api/health": HEALTHY,
+        "https://tasks.staging.test:443/dashboard/": HEALTHY,
+    }
+    assert gateway_checks(plan, "hello") == {"https://hello.staging.test:443/": HEALTHY}
+
+
+def test_a_health_path_beside_the_route_is_no_reason_to_fail() -> None:
+    hosts = good()
+    on_all("shop.services.api.health.http", "/healthz")(hosts)
+    assert gateway_checks(fleet.load(hosts), "shop") == {"http://shop.test:80/api/": REACHED}
+
+
+@pytest.mark.parametrize(
+    "status, least, enough",
+    [
+        ("200", HEALTHY, True),
+        ("404", HEALTHY, False),
+        ("404", REACHED, True),
+        ("307", REACHED, True),
+        ("502", REACHED, False),
+        ("503", REACHED, False),
+        ("ConnectionRefusedError(111)", REACHED, False),
+        (None, REACHED, False),
+        (None, HEALTHY, False),
+    ],
+)
+def test_which_answer_is_enough(status: str | None, least: str, enough: bool) -> None:
+    assert fits(status, least) is enough
+
+
+URL = "http://shop.test:80/api/health"
+
+
+def test_a_gateway_that_answers_changes_nothing(run: Run) -> None:
+    done = run(answers, {"python3 -c": [f"200 {URL}"]}, checks={URL: HEALTHY})
+    assert not done.changed and not done.failed
+
+
+@pytest.mark.parametrize("said, line", [([f"502 {URL}"], f"{URL}: 502"), ([], f"{URL}: no answer")])
+def test_a_gateway_that_does_not_answer_fails_with_url_and_status(run: Run, said: list[str], line: str) -> None:
+    done = run(answers, {"python3 -c": said}, checks={URL: HEALTHY})
+    assert done.failed
+    assert flow.FAILURES["@fake/one"][0] == line
