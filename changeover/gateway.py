@@ -13,13 +13,8 @@ from typing import Any
 
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
-<<<<<<< HEAD
 from changeover.live import BLUE, GREEN
-from changeover.settings import App, System, whole_seconds
-=======
-from changeover.live import BLUE, GREEN, Live
 from changeover.settings import App, System
->>>>>>> main
 from changeover.stack import http_probe
 from changeover.words import whole_seconds
 
