@@ -9,7 +9,16 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SHEBANG = b"#!/usr/bin/python3 -I\n"  # -I: nothing of the caller's environment or folder is imported
-MAIN = "import sys\n\nfrom hostcmd.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
+# A peer's request is on the way of every switch: it does not wait for the command line's modules.
+MAIN = """import sys
+
+if sys.argv[1:] == ["peer"]:
+    from hostcmd.peer import main
+else:
+    from hostcmd.cli import main
+
+sys.exit(main(sys.argv[1:]))
+"""
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date that a zip file can say
 
 

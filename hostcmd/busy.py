@@ -13,13 +13,14 @@ from hostcmd import clock, durable
 from hostcmd.site import Site
 from hostcmd.stop import LOCKED, Stop
 
-POLL = 0.1
+FILE = "busy"
+POLL = 0.05
 
 
 def holder(site: Site) -> dict[str, str] | None:
     """Who is at work now; None for nobody."""
     try:
-        handle = os.open(site.kept("busy"), os.O_RDONLY)
+        handle = os.open(site.kept(FILE), os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
@@ -40,14 +41,14 @@ def _said(handle: int) -> dict[str, str]:
 
 
 @contextmanager
-def busy(site: Site, verb: str, by: str, wait: float) -> Iterator[None]:
-    """Holds the system while something is changed.
+def busy(site: Site, verb: str, by: str, wait: float, name: str = FILE) -> Iterator[None]:
+    """Holds the system, or one part of this host (`name`), while something is changed.
 
-    Arguments: site; what is done and by whom, for those who must wait; seconds to wait. Raises Stop (3).
+    Arguments: site; what is done and by whom, for those who must wait; seconds to wait; which lock. Raises Stop (3).
     """
     durable.make_folder(site.kept())
     limit = time.monotonic() + wait
-    handle = os.open(site.kept("busy"), os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(site.kept(name), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         while True:
             try:

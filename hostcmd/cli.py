@@ -38,8 +38,7 @@ def main(words: Sequence[str], base: str | None = None, by: str | None = None) -
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away does not stop a switch
     try:
         if asked.verb == "peer":
-            print(json.dumps(peer.answer(base or root(), json.loads(sys.stdin.read() or "{}"))))
-            return OK
+            return peer.main(words)
         if asked.verb == "recover" and not asked.system:
             return _recover_all(base or root(), asked)
         site = load(base or root(), asked.system)

@@ -32,11 +32,12 @@ def switch(site: Site, note: Note, state: State, lease: float) -> Done:
         }
 
     def prepare(new: State) -> None:
-        _start(site, plan.new_workers(site, state), fresh=True, all_of_them=True)
+        _start(site, plan.new_workers(site, state), new["seq"], fresh=True, all_of_them=True)
         _, bad = peers.ask_all(site, dict.fromkeys(site.gateways, _request(new)))
         for stop in bad.values():
             raise stop
-        if after["lease"]:  # starting may have taken longer than the lease
+        new.update(_moved(site, note, new))  # starting took its time
+        if after["lease"]:
             new["lease"].update(clock.deadline(site.root, lease))
 
     return perform(site, note, state, after, services=state["staged"], traffic=True, prepare=prepare)
@@ -62,8 +63,9 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
         )
 
     def prepare(new: State) -> None:
-        _start(site, way.start, fresh=False, all_of_them=False)
+        _start(site, way.start, new["seq"], fresh=False, all_of_them=False)
         peers.ask_all(site, dict.fromkeys([h for h in site.gateways if h == site.me], _request(new)))
+        new.update(_moved(site, note, new))
 
     return perform(site, note, state, after, services=state["switched"], traffic=True, prepare=prepare)
 
@@ -79,25 +81,20 @@ def _next(site: Site, state: State) -> int:
 
 
 def _request(state: State) -> dict[str, Any]:
-    return {"verb": "prepare", "generation": state["generation"], "state": state}
+    return {"verb": "prepare", "state": state}
 
 
-def _start(site: Site, starts: list[Start], *, fresh: bool, all_of_them: bool) -> None:
-    """Starts slots, host by host in parallel, and waits until they are healthy.
+def _start(site: Site, starts: list[Start], seq: int, *, fresh: bool, all_of_them: bool) -> None:
+    """Starts slots for the change `seq`, host by host in parallel, and waits until they are healthy.
 
     Raises Stop when one fails; with `all_of_them` unset, when a service has not one that is healthy.
     """
     good: set[str] = set()
     bad: dict[str, Stop] = {}
     for name in dict.fromkeys(one.service for one in starts):
+        request = {"verb": "start", "service": name, "seq": seq, "fresh": fresh}
         requests = {
-            one.host: {
-                "verb": "start",
-                "service": name,
-                "slot": one.slot,
-                "release": one.release,
-                "fresh": fresh,
-            }
+            one.host: {**request, "slot": one.slot, "release": one.release}
             for one in starts
             if one.service == name
         }

@@ -7,14 +7,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from hostcmd import containers, durable, gateway, state
+from hostcmd import busy, containers, durable, gateway, state
 from hostcmd.site import Site, load, systems
-from hostcmd.stop import PERSON, USAGE, Stop
+from hostcmd.site import root as base
+from hostcmd.stop import PERSON, STALE, USAGE, Stop
 
 Answer = dict[str, Any]
+WAIT = 300.0  # seconds for a request that is under way
+MOST = 1 << 22  # characters of a request
+
+
+def main(words: Sequence[str]) -> int:
+    """`changeover peer`: a request on stdin, its answer on stdout."""
+    os.umask(0o022)
+    try:
+        request = json.loads(sys.stdin.read(MOST))
+    except ValueError:
+        request = {}
+    print(json.dumps(answer(base(), request if isinstance(request, dict) else {})))
+    return 0
 
 
 def answer(root: str, request: dict[str, Any]) -> Answer:
@@ -61,8 +77,18 @@ def _look(site: Site, request: dict[str, Any]) -> Answer:
 def _start(site: Site, request: dict[str, Any]) -> Answer:
     service = site.services[request["service"]]
     name = _slot_name(service.name, request["slot"])
-    containers.start(site, name, request["release"], fresh=request["fresh"], wait=service.start_timeout)
+    with _one_at_a_time(site, "containers"):
+        if copy_of_state(site)["seq"] >= request["seq"]:
+            raise Stop(
+                STALE, f"{name} on {site.me}: this start came too late", f"changeover status {site.system}"
+            )
+        containers.start(site, name, request["release"], fresh=request["fresh"], wait=service.start_timeout)
     return {}
+
+
+def _one_at_a_time(site: Site, part: str) -> AbstractContextManager[None]:
+    """A coordinator that was killed leaves requests under way: the next one waits until they have ended."""
+    return busy.busy(site, part, site.coordinator, WAIT, name=f"{part}.busy")
 
 
 def _slot_name(service: str, slot: str) -> str:
@@ -72,34 +98,39 @@ def _slot_name(service: str, slot: str) -> str:
 
 
 def _prepare(site: Site, request: dict[str, Any]) -> Answer:
-    gateway.prepare(site, request["generation"], state.marks(request["state"], site.services))
+    with _one_at_a_time(site, "gateway"):
+        new = _not_older(site, request["state"])
+        gateway.prepare(site, new["generation"], state.marks(new, site.services))
     return {}
 
 
 def _flip(site: Site, request: dict[str, Any]) -> Answer:
-    new = _not_older(site, request["state"])
-    if new["generation"]:
-        gateway.prepare(site, new["generation"], state.marks(new, site.services))
-        gateway.flip(site, new["generation"])
+    with _one_at_a_time(site, "gateway"):
+        new = _not_older(site, request["state"])
+        if new["generation"]:
+            gateway.prepare(site, new["generation"], state.marks(new, site.services))
+            gateway.flip(site, new["generation"])
     return {}
 
 
 def _adopt(site: Site, request: dict[str, Any]) -> Answer:
     """Makes this host as a state says: gateway first, then the containers of the named services, then its copy."""
-    new = _not_older(site, request["state"])
     if site.me in site.gateways:
-        gateway.maintenance(site, json.dumps(new["maintenance"]) if new["maintenance"] else None)
+        page = request["state"]["maintenance"]
         _flip(site, request)
-        gateway.tidy(site, new["generation"])
-    for what, name in state.containers(new, site.services, site.me, request["services"]):
-        service = site.services[name.rpartition("-")[0]]
-        if what == "stop":
-            containers.stop(site, name, service.stop_grace)
-        else:
-            containers.start(site, name, None, fresh=False, wait=0)
-    if not site.coordinates:  # the coordinator's own is written by its transaction
-        durable.make_folder(site.kept())
-        durable.write(site.kept("state.json"), state.dump(new))
+        with _one_at_a_time(site, "gateway"):
+            new = _not_older(site, request["state"])
+            gateway.maintenance(site, json.dumps(page) if page else None)
+            gateway.tidy(site, new["generation"])
+    with _one_at_a_time(site, "containers"):
+        new = _not_older(site, request["state"])
+        for what, name in state.containers(new, site.services, site.me, request["services"]):
+            if what == "stop":
+                containers.stop(site, name, site.services[name.rpartition("-")[0]].stop_grace)
+            else:
+                containers.start(site, name, None, fresh=False, wait=0)
+        if not site.coordinates:  # the coordinator's own is written by its transaction
+            durable.write(site.kept("state.json"), state.dump(new))
     return {}
 
 

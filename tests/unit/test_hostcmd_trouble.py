@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from hostcmd import audit, clock, records, timers
+from hostcmd import audit, clock, peer, records, timers
 from tests.unit.hostcmd_support.world import GATEWAYS, World, folder, stand_in
 
 BLUE = {"api": "blue", "dashboard": "blue"}
@@ -239,3 +239,14 @@ def test_the_audit_tells_when_a_line_was_changed(switched):
 def test_the_alarm_is_never_late_by_a_minute(switched):
     assert all("AccuracySec=100ms" in alarm for alarm in switched.timers())
     assert timers.due(switched.site(), switched.state()) == pytest.approx(90, abs=5)
+
+
+def test_a_start_that_was_stuck_on_its_way_changes_nothing(switched):
+    """The coordinator was killed, the switch is undone, and then the killed one's request arrives."""
+    late = {"verb": "start", "system": "tasktracker", "service": "worker", "slot": "blue", "release": "1.0.0"}
+    said = peer.answer(str(switched.root("app2")), {**late, "fresh": True, "seq": switched.state()["seq"]})
+    assert said["code"] == 4 and "too late" in said["error"]
+    assert "worker-blue" not in switched.running("app2")
+    old = {**switched.state(), "seq": 1}
+    said = peer.answer(str(switched.root("edge2")), {"verb": "flip", "system": "tasktracker", "state": old})
+    assert said["code"] == 6

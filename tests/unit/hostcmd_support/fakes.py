@@ -104,7 +104,7 @@ def main() -> int:
             print(f"ssh: connect to host {words[-2]}: No route to host", file=sys.stderr)
             return 255
         os.environ["CHANGEOVER_ROOT"] = str(target)
-        os.execv(os.environ["CHANGEOVER_UNDER_TEST"], ["changeover", words[-1]])
+        os.execv(sys.executable, [sys.executable, "-I", os.environ["CHANGEOVER_UNDER_TEST"], words[-1]])
     code, out, err = docker(root, words) if program == "docker" else timer(root, program, words)
     sys.stdout.write(out)
     sys.stderr.write(err)
