@@ -7,6 +7,7 @@ from pyinfra import local
 
 local.include("phases/preflight.py")  # refuses before anything is changed
 local.include("phases/provision.py")  # engine, deploy user, folders, time, host command
+local.include("phases/lock.py")  # one deploy at a time
 local.include("phases/infrastructure.py")  # layer 1: databases, brokers
 local.include("phases/stage.py")  # the idle slots are given to the release
 local.include("phases/database.py")  # owner, extensions, schema

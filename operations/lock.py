@@ -1,0 +1,69 @@
+"""One deploy at a time per system: the host command holds the lock on the coordinator while this run lives."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+from typing import Any
+
+import gevent
+from pyinfra import host, inventory
+from pyinfra.api import FunctionCommand, StringCommand, operation
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_config, ctx_host, ctx_state
+
+from operations import flow
+from operations.host_command import BINARY
+
+TTL = 60  # seconds without a heartbeat after which another run may take it
+BEAT = 20  # seconds between heartbeats
+
+
+def ask(host: Any, *words: str) -> tuple[bool, list[str]]:
+    """Asks the host command without it counting as a change; whether it did, and what it said."""
+    # Heartbeats and the release run in greenlets of their own, where pyinfra's context is not set.
+    with ctx_state.use(host.state), ctx_config.use(host.state.config), ctx_host.use(host):
+        done, output = host.run_shell_command(StringCommand(shlex.join([BINARY, *words])), _sudo=True)
+    return done, [*output.stdout_lines, *output.stderr_lines]
+
+
+@operation()
+def held(system: str, owner: str, reason: str) -> Generator[FunctionCommand]:
+    """
+    This run holds the system's lock until it ends, however it ends; a run that is killed lets it expire.
+
+    + system: its name
+    + owner: this run's id
+    + reason: for whoever meets the lock
+    """
+    if host.state.current_stage < StateStage.Execute:
+        host.noop("it is taken when the run begins")
+        return
+    here = inventory.get_host(host.name)  # the host itself: `host` is whichever is being worked on
+    done, said = ask(here, "lock", system, "acquire", "--owner", owner, "--reason", reason, "--ttl", f"{TTL}s")
+    if not done:
+        yield flow.failure(said)
+        return
+    _keep(here, system, owner)
+    host.noop("this run holds it")
+
+
+def _keep(host: Any, system: str, owner: str) -> None:
+    """Heartbeats beside the run, and gives the lock back before the connection is closed."""
+
+    def beat() -> None:
+        while True:
+            gevent.sleep(BEAT)
+            ask(host, "lock", system, "renew", "--owner", owner, "--ttl", f"{TTL}s")
+
+    heart = gevent.spawn(beat)
+    disconnect = host.connector.disconnect
+
+    def release() -> None:
+        heart.kill()
+        try:
+            ask(host, "lock", system, "release", "--owner", owner)
+        finally:
+            disconnect()
+
+    host.connector.disconnect = release

@@ -1,0 +1,16 @@
+"""One deploy at a time: this run holds the lock of each of its systems, on the system's coordinator."""
+
+from pyinfra import host
+
+from operations import flow, lock, run
+
+plan = run.plan()
+for system in host.loop(list(plan.systems)):
+    if system in plan.systems_on(host.name) and host.name == plan.coordinator(system).name:
+        lock.held(
+            name=f"{system}: no other deploy is at work",
+            system=system,
+            owner=run.txn(),
+            reason=f"deploy of {run.release(system)} by {run.actor()}",
+        )
+flow.barrier(name="this run alone is at work")
