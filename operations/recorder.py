@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import getpass
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import click
 from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report
-from operations import flow, run
+from operations import flow, run, watch
 
 TAIL = 20
 
@@ -41,11 +39,14 @@ class Recorder(BaseStateCallback):
         """Publishes the record and says the result; does nothing for a run that came to no step."""
         if self.state.current_stage < StateStage.Execute or not self.times:
             return
-        made = self._record()
+        probes = {system: found for system in list(watch.PROBERS) if (found := watch.stop(system))}
+        made = self._record(probes)
         page = report.publish(made, Path("reports"))
+        for system, (file, _, _) in probes.items():
+            file.replace(page.parent / probe_file(system))
         click.echo("\n" + "\n".join(summary(made, page)), err=True)
 
-    def _record(self) -> record.Record:
+    def _record(self, probes: dict[str, tuple[Path, int, int]]) -> record.Record:
         plan = run.plan()
         steps = [self._step(op_hash, host, times) for (op_hash, host), times in self.times.items()]
         failed = [step for step in steps if step.outcome == "failed"]
@@ -60,10 +61,13 @@ class Recorder(BaseStateCallback):
                 if plan.run.system in (None, name)
             ],
             environment=plan.fleet.environment,
-            actor=f"{getpass.getuser()}@{socket.gethostname()}",
+            actor=run.actor(),
             started=self.started,
             ended=ended,
-            outcome="ok" if done else "failed" if failed else "interrupted",
+            txn=run.txn(),
+            outcome="ok" if done else outcome(bool(failed), watch.OPEN),
+            way_back=way_back(run.moved()) if done else None,
+            probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
             error=self._error(failed, done),
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
             steps=steps,
@@ -101,6 +105,26 @@ class Recorder(BaseStateCallback):
         return record.Error(where=where, why=failed[0].detail or "it failed without a word", next=again)
 
 
+def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:
+    """How a run that did not come to its end ended. Arguments: whether a step failed; switches not confirmed."""
+    if watch.WENT_BACK in opened.values():
+        return "rolled_back"
+    return "failed" if failed else "interrupted"
+
+
+def way_back(moved: list[str]) -> record.WayBack | None:
+    """How to go back from what this run brought. Argument: the systems that it moved from one release to another."""
+    if not moved:
+        return None
+    commands = "; ".join(f"sudo changeover rollback {system}" for system in moved)
+    return record.WayBack(kind="code", command=commands, loses="nothing")
+
+
+def probe_file(system: str) -> str:
+    """Name of a prober's samples beside record.json."""
+    return f"probe-{system}.jsonl"
+
+
 def summary(made: record.Record, page: Path) -> list[str]:
     """The last block of a run: result, what changed, report (UX.md)."""
     took = round((made.ended - made.started).total_seconds())
@@ -118,6 +142,13 @@ def summary(made: record.Record, page: Path) -> list[str]:
         ]
         lines += [f" {'why' if i == 0 else '':<11} {line}" for i, line in enumerate(reason[-6:])]
         lines += [f" next        {made.error.next}"]
+    for system, state in watch.OPEN.items():
+        back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
+        lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
+    if made.probe:
+        lines += [f" probed      {made.probe.failed} of {made.probe.sent} requests failed, from before the switch on"]
+    if made.way_back:
+        lines += [f" way back    {made.way_back.command}   (code only, loses {made.way_back.loses})"]
     return [*lines, f" report      {page}"]
 
 

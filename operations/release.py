@@ -59,7 +59,11 @@ def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     release = wanted_release(plan, system, live)
     if live.release.live is not None:  # a first installation has nothing to go back to
         watched(name=f"{system}: {release} is watched", plan=Quiet(plan), system=system, txn=txn)
-    asked(name=f"{system}: {release} is confirmed", words=["confirm", system, "--txn", txn, "--by", actor])
+    confirmed(
+        name=f"{system}: {release} is confirmed",
+        system=system,
+        words=["confirm", system, "--txn", txn, "--by", actor],
+    )
 
 
 @deploy("release")
@@ -89,6 +93,23 @@ def asked(words: list[str]) -> Generator[StringCommand]:
 
 
 @operation(is_idempotent=False)
+def confirmed(system: str, words: list[str]) -> Generator[FunctionCommand | StringCommand]:
+    """
+    The release stays; the lease is over.
+
+    + system: its name
+    + words: of the confirmation
+    """
+
+    def done(state: Any, host: Any) -> bool:
+        watch.OPEN.pop(system, None)
+        return True
+
+    yield StringCommand(shlex.join([BINARY, *words]))
+    yield FunctionCommand(done, (), {})
+
+
+@operation(is_idempotent=False)
 def switched(
     plan: Quiet, system: str, txn: str, probed: bool, words: list[str]
 ) -> Generator[FunctionCommand | StringCommand]:
@@ -106,9 +127,14 @@ def switched(
         reason = watch.start(plan.value, system, txn)
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
+    def done(state: Any, host: Any) -> bool:
+        watch.OPEN[system] = watch.BY_LEASE
+        return True
+
     if probed:
         yield FunctionCommand(begin, (), {})
     yield StringCommand(shlex.join([BINARY, *words]))
+    yield FunctionCommand(done, (), {})
 
 
 @operation(is_idempotent=False)
@@ -129,7 +155,8 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
         reasons = watch.soak(plan.value, system, renew=lambda: call("renew", system, "--txn", txn))
         if not reasons:
             return True
-        _, words = call("rollback", system, "--why", reasons[0])
+        back, words = call("rollback", system, "--why", reasons[0])
+        watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
         return flow.fail_here(host, [*reasons, *words.splitlines()])
 
     yield FunctionCommand(run, (), {})

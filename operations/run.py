@@ -152,3 +152,8 @@ def actor() -> str:
 def rolls_out(system: str) -> bool:
     """Whether this run brings a release of the system that is not live."""
     return plan().run.system in (None, system) and stack.rolls_out(plan(), system, live(system))
+
+
+def moved() -> list[str]:
+    """Systems that this run takes from one release to another, as it knows when it ends."""
+    return [name for name, state in _live.items() if state.release.live not in (None, release(name))]

@@ -12,6 +12,8 @@ from changeover.settings import App
 from changeover.words import seconds
 
 PROBERS: dict[str, Prober] = {}
+OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run has not confirmed
+WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
