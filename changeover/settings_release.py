@@ -1,0 +1,40 @@
+"""How a release goes live: the schema, the switch, and what watches it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from changeover.settings_common import Strict
+from changeover.words import Duration, HttpPath
+
+
+class Migrations(Strict):
+    """How the schema goes from one release to the next."""
+
+    engine: Literal["alembic"] = Field(description="the tool that knows the versions")
+    service: str = Field(description="service in whose image and with whose secrets the engine runs")
+    database: str = Field(description="the postgres service it changes")
+    timeout: Duration = Field("10m", description="longest time for one upgrade")
+
+
+class Probe(Strict):
+    """A request that the deploy sends through the gateway, again and again, while it switches and soaks."""
+
+    path: HttpPath = Field(description="path on the gateway")
+    method: Literal["GET", "POST"] = Field("GET", description="a POST's body may hold {id}, new each time")
+    json_: dict[str, Any] = Field({}, alias="json", description="body of a POST")
+    expect: int = Field(200, ge=100, le=599, description="the right status code")
+
+
+class Releasing(Strict):
+    """How a release goes live, and how long the way back stays warm."""
+
+    lease: Duration = Field("90s", description="not confirmed in this time, a switch goes back by itself")
+    soak: Duration = Field("30s", description="time under watch after the switch, before it is confirmed")
+    keep_warm: Duration = Field("30m", description="time that the old slot runs on after the confirmation")
+    keep: int = Field(5, ge=2, description="releases whose images stay on the hosts")
+    probe: list[Probe] = Field([], description="requests of the deploy's own prober; default: each route's health path")
+    websocket: HttpPath | None = Field(None, description="path of a WebSocket that the prober keeps open")
+    max_failed: int = Field(0, ge=0, description="failed probes during the soak that still pass")
