@@ -52,6 +52,8 @@ class Live(_Part):
     release: Releases = Releases()
     slots: dict[str, SlotState] = {}
     held: dict[str, str] = {}
+    drifted: Annotated[bool, Field(exclude=True)] = False
+    """Not in the file: what runs in a live slot has other settings than the data; mended by a switch, not in place."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def places(live: Live, service: str, wanted: str) -> list[Place]:
         return [Place(BLUE, wanted, "candidate")]
     idle = other(state.live)
     found = [Place(state.live, running, "live")]
-    if wanted != running:
+    if wanted != running or live.drifted:
         found.append(Place(idle, wanted, "candidate"))
     elif before := state.release(idle):
         found.append(Place(idle, before, "previous"))

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +19,8 @@ from changeover.plan import PLACEHOLDER, Plan
 from changeover.secrets import Secrets
 from changeover.settings import App, Health, Nats, Postgres, Service
 from changeover.words import whole_seconds
+
+CONFIG = "changeover.config"
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,19 @@ def containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
 
 
 def rolls_out(plan: Plan, system: str, live: Live) -> bool:
-    """Whether this run brings a release, or a service, that is not live, and so ends with a switch."""
-    return wanted_release(plan, system, live) != live.release.live or bool(unplaced(plan, system, live))
+    """Whether this run brings a release, a service or settings that are not live, and so ends with a switch."""
+    return new_release(plan, system, live) or live.drifted or bool(unplaced(plan, system, live))
+
+
+def new_release(plan: Plan, system: str, live: Live) -> bool:
+    """Whether this run brings another release than the live one."""
+    return wanted_release(plan, system, live) != live.release.live
+
+
+def drifted(specs: Sequence[ContainerSpec], running: Mapping[str, str]) -> list[str]:
+    """Live slots whose containers have other settings. Argument: container -> its `changeover.config` label."""
+    live = [spec for spec in specs if spec.slot and spec.role == "live"]
+    return [s.name for s in live if s.name in running and running[s.name] != s.body["labels"][CONFIG]]
 
 
 def unplaced(plan: Plan, system: str, live: Live) -> list[str]:
@@ -145,6 +158,12 @@ def _container(
         # Compose does not look into the files: this label makes a changed secret restart the container.
         body["labels"]["changeover.secrets"] = _digest({s.name: s.value for s in secrets})
     _kind(body, service)
+    if slot:
+        # What differs between the slots of one release is left out: this tells new settings from a new slot.
+        same = {key: value for key, value in body.items() if key not in ("ports", "labels", "environment")}
+        same["environment"] = _environment(plan, system, service, "")
+        same["secrets"] = body["labels"].get("changeover.secrets", "")
+        body["labels"][CONFIG] = _digest(same)
     timeout = whole_seconds(service.start_timeout)
     return ContainerSpec(container, name, service.layer, release, slot, role, body, secrets, timeout)
 
@@ -193,7 +212,7 @@ def _secrets(plan: Plan, system: str, service: Service, source: Secrets) -> list
     return [Secret(name, value, uid) for name, value in named.items()]
 
 
-def _digest(values: dict[str, str]) -> str:
+def _digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 

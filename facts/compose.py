@@ -58,3 +58,23 @@ def steady(plan: dict[str, list[str]] | None, count: int) -> bool:
         return False
     running = [name for name, verbs in plan.items() if name.startswith("Container ") and "Running" in verbs]
     return len(running) >= count and all(set(verbs) <= STEADY for verbs in plan.values())
+
+
+class SlotConfigs(FactBase[dict[str, str]]):
+    """{container of a system's project, by its compose service name: its label `changeover.config`}."""
+
+    def requires_command(self, system: str) -> str:
+        return "docker"
+
+    def command(self, system: str) -> str:
+        """Never fails: an engine that does not run has no containers."""
+        names = '{{.Label "com.docker.compose.service"}} {{.Label "changeover.config"}}'
+        project = f"label=com.docker.compose.project={system}"
+        return f"docker ps -a --filter {project} --filter label=changeover.slot --format '{names}' 2>/dev/null || true"
+
+    @staticmethod
+    def default() -> dict[str, str]:
+        return {}
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {name: label for name, _, label in (line.partition(" ") for line in output) if name}

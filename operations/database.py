@@ -12,7 +12,7 @@ from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
 from changeover.settings import Migrations, Postgres
-from changeover.stack import containers, rolls_out, wanted_release
+from changeover.stack import containers, new_release, wanted_release
 from changeover.words import whole_seconds
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState
@@ -46,7 +46,7 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     migrations = plan.systems[system].migrations
     if not migrations or plan.hosts_of(system, migrations.service)[0].name != name:
         return
-    if not rolls_out(plan, system, live):  # a release that was gone back from may have left a newer schema: its own
+    if not new_release(plan, system, live):  # a release that was gone back from may have left a newer schema: its own
         return
     specs = containers(plan, system, name, live, secrets)
     files, directories = stack_files(plan, system, specs)

@@ -13,7 +13,7 @@ from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover.live import Live
 from changeover.plan import Plan
-from changeover.stack import unplaced, wanted_release
+from changeover.stack import new_release, unplaced, wanted_release
 from changeover.words import whole_seconds
 from operations import flow, watch
 from operations.host_command import BINARY
@@ -28,13 +28,14 @@ def stage(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
             *("stage", system, "--release", wanted_release(plan, system, live), "--txn", txn, "--by", actor),
             *("--expect-generation", str(live.generation)),
             *(word for name in new_services(plan, system, live) for word in ("--service", name)),
+            *(["--again"] if live.drifted else []),
         ],
     )
 
 
 def new_services(plan: Plan, system: str, live: Live) -> list[str]:
     """Services that the live release gets in this run; empty when the whole system gets another release."""
-    if live.release.live is None or wanted_release(plan, system, live) != live.release.live:
+    if live.release.live is None or live.drifted or new_release(plan, system, live):
         return []
     return unplaced(plan, system, live)
 

@@ -26,6 +26,7 @@ from changeover.live import Live, parse
 from changeover.problems import SettingsError
 from changeover.secrets import Secrets
 from changeover.stack import wanted_release
+from facts.compose import SlotConfigs
 from facts.host import SystemState, state_path
 
 _plan: fleet.Plan | None = None
@@ -122,11 +123,24 @@ def live(system: str) -> Live:
             coordinator = plan().coordinator(system).name
             text = inventory.get_host(coordinator).get_fact(SystemState, system=system)
             try:
-                _live[system] = parse(text)
+                _live[system] = _looked_at(system, parse(text))
             except ValueError as error:
                 where = f"{coordinator}:{state_path(system)}"
                 raise PyinfraError(f"{where}: {error}; look at it, or copy it from another host of {system}") from None
         return _live[system]
+
+
+def _looked_at(system: str, live: Live) -> Live:
+    """The state, and whether what runs has the settings that the data say; asked of each host of the system."""
+    if live.release.live is None or stack.new_release(plan(), system, live):
+        return live
+    for member in plan().group(system):
+        specs = stack.containers(plan(), system, member.name, live, secrets())
+        if any(spec.slot for spec in specs):
+            running = inventory.get_host(member.name).get_fact(SlotConfigs, system=system)
+            if stack.drifted(specs, running):
+                return live.model_copy(update={"drifted": True})
+    return live
 
 
 def known_release(system: str) -> str | None:

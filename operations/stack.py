@@ -15,7 +15,7 @@ from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
 from changeover.settings import App, Service
-from changeover.stack import ContainerSpec, containers
+from changeover.stack import ContainerSpec, containers, rolls_out
 from changeover.words import whole_seconds
 from operations import compose, ready
 from operations.files import tree
@@ -37,7 +37,9 @@ def layer(
     services = plan.systems[system].services
     in_layer = [key for key in services if services[key].layer == number and (not only or key in only)]
     waiting = [s for s in chosen if s.role == "candidate" and not takes_traffic(services[s.service])]
-    running = [s for s in chosen if s not in waiting]
+    # While a release or settings roll out, what is live stays as it is: compose.yaml may hold newer settings for it.
+    as_it_is = [s for s in chosen if s.slot and s.role == "live" and rolls_out(plan, system, live)]
+    running = [s for s in chosen if s not in waiting and s not in as_it_is]
     files, directories = stack_files(plan, system, specs)
     tree(name=f"{system}: files of its containers", files=files, directories=directories)
     compose.made(
