@@ -11,7 +11,7 @@ from fakes import Outcome
 from plans import good, on_all, staging_hosts
 
 from changeover import fleet
-from changeover.live import Live
+from changeover.live import Live, Releases
 from facts.host import Machine
 from operations import flow
 from operations.confirm import HEALTHY, REACHED, answers, fits, gateway_checks
@@ -54,13 +54,36 @@ def test_a_machine_that_does_not_answer_is_a_problem_and_no_trace() -> None:
     assert "does not tell its operating system" in line
 
 
-def test_another_release_than_the_live_one_is_refused_for_now() -> None:
+HELD = Live(release=Releases(live="1.0.0"), held={"1.1.0": "it lost rows"})
+
+
+def test_a_held_release_is_refused_with_why_and_the_way_on() -> None:
     hosts = good()
     on_all("release", "1.1.0")(hosts)
-    plan = fleet.load(hosts)
-    (line,) = release_problems(plan, {"shop": Live(release="1.0.0"), "hello": Live(release="1.26")})
-    assert line.startswith("shop: 1.0.0 is live and 1.1.0 is asked for")
-    assert release_problems(plan, {"shop": Live()}) == release_problems(plan, {"shop": Live(release="1.1.0")}) == []
+    assert release_problems(fleet.load(hosts), {"shop": HELD, "hello": Live(held={"1.1.0": "of another system"})}) == [
+        "shop: 1.1.0 is held: it lost rows. Release another version, or allow it again on edge1: "
+        "sudo changeover unhold shop 1.1.0"
+    ]
+
+
+@pytest.mark.parametrize(
+    "asked, state",
+    [(None, HELD), ("1.2.0", HELD), ("1.1.0", Live()), ("1.1.0", Live(release=Releases(live="1.0.0")))],
+    ids=["nothing asked", "another one", "first installation", "not held"],
+)
+def test_a_release_that_is_not_held_goes_on(asked: str | None, state: Live) -> None:
+    hosts = good()
+    if asked:
+        on_all("release", asked)(hosts)
+    assert release_problems(fleet.load(hosts), {"shop": state}) == []
+
+
+def test_preflight_fails_the_host_for_a_held_release(run: Run) -> None:
+    hosts = good()
+    on_all("release", "1.1.0")(hosts)
+    lines = release_problems(fleet.load(hosts), {"shop": HELD})
+    done = run(flow.require, {}, problems=lines, fact="fit")
+    assert done.failed and flow.FAILURES["@fake/one"] == lines
 
 
 # --- the gateway's answers

@@ -12,7 +12,6 @@ from plans import Hosts, good, on_all, production_hosts, staging_hosts
 
 from changeover import fleet, gateway
 from changeover.files import File, digest_of
-from changeover.live import Live, SlotState
 
 
 @pytest.fixture
@@ -109,14 +108,73 @@ def test_s1s_routes(staging: Hosts) -> None:
     assert "proxy_cache assets;" in location(text, "/dashboard/assets/")
 
 
-def test_a_switch_needs_a_slot_and_asks_its_file_per_request(staging: Hosts) -> None:
+def server_block(text: str) -> str:
+    """What is said for the whole of the server that routes, before its first location below the slots."""
+    return text[text.index("    set $api_slot none;") : text.index("    location = /api")]
+
+
+@pytest.mark.parametrize("service", ["api", "dashboard"])
+def test_a_switch_is_seen_with_the_next_request(staging: Hosts, service: str) -> None:
+    """No slot until a mark says one: the marks are files that nginx looks for with each request."""
+    text = server_block(server(staging, "tasktracker"))
+    assert f"    set ${service}_slot none;\n    set ${service}_other none;\n" in text
+    for slot, other in (("blue", "green"), ("green", "blue")):
+        assert (
+            f"    if (-f /etc/nginx/slots/tasktracker/live/{service}.{slot}) {{\n"
+            f"        set ${service}_slot {slot};\n"
+            f"        set ${service}_other {other};\n"
+            "    }\n"
+        ) in text
+
+
+@pytest.mark.parametrize(
+    "match, service",
+    [
+        ("= /api", "api"),
+        ("/api/", "api"),
+        ("= /ws", "api"),
+        ("/ws/", "api"),
+        ("/dashboard/", "dashboard"),
+        ("/dashboard/assets/", "dashboard"),
+    ],
+)
+def test_no_route_is_served_in_maintenance_or_without_a_slot(staging: Hosts, match: str, service: str) -> None:
+    first, second, *rest = location(server(staging, "tasktracker"), match).splitlines()
+    assert first.strip() == "if ($maintenance) { return 503; }"
+    assert second.strip() == f"if (${service}_slot = none) {{ return 503; }}"
+    assert any("proxy_pass" in line for line in rest)
+
+
+def test_maintenance_is_a_file_of_the_host_command_and_says_when_to_come_back(staging: Hosts) -> None:
     text = server(staging, "tasktracker")
-    for service in ("api", "dashboard"):
-        assert f"set ${service}_slot none;" in text
-        for slot in ("blue", "green"):
-            mark = f"/etc/nginx/slots/tasktracker/live/{service}.{slot}"
-            assert f"if (-f {mark}) {{ set ${service}_slot {slot}; }}" in text
-    assert "if ($api_slot = none) { return 503; }" in location(text, "/api/")
+    assert "if (-f /etc/nginx/slots/tasktracker/maintenance) { set $maintenance on; }" in server_block(text)
+    assert "error_page 503 @unavailable;" in server_block(text)
+    page = location(text, "@unavailable")
+    assert "return 503 " in page and "tasks.staging.test is being worked on" in page
+    assert "add_header Retry-After 60 always;" in page and "add_header Cache-Control no-store always;" in page
+
+
+def test_maintenance_is_there_for_a_service_without_slots_too() -> None:
+    text = server(good(), "hello")
+    assert "if (-f /etc/nginx/slots/hello/maintenance) { set $maintenance on; }" in text
+    assert "if ($maintenance) { return 503; }" in location(text, "/")
+
+
+def test_a_page_of_the_other_slot_still_gets_its_assets(staging: Hosts) -> None:
+    text = server(staging, "tasktracker")
+    assert "error_page 404 = @dashboard_other_assets;" in location(text, "/dashboard/assets/")
+    other = location(text, "@dashboard_other_assets")
+    assert "if ($dashboard_other = none) { return 404; }" in other
+    assert "proxy_pass http://tasktracker_dashboard_$dashboard_other;" in other
+    assert "error_page 502 503 504 =404 " in other, "a slot that is stopped has no assets; that is no outage"
+
+
+def test_assets_without_slots_have_no_other() -> None:
+    hosts = good()
+    on_all("hello.services.web.routes", {"/shop": {"assets": "assets/"}})(hosts)
+    text = server(hosts, "hello")
+    assert "proxy_cache assets;" in location(text, "/shop/assets/")
+    assert "other" not in text.replace("another", "")
 
 
 def test_each_slot_reaches_every_host_on_its_own_port(staging: Hosts) -> None:
@@ -185,11 +243,6 @@ def test_production_has_its_own_names_and_certificates() -> None:
     common = {"gateway": plan.fleet.gateway, "conf": gateway.CONF, "slots": gateway.SLOTS}
     text = gateway.server(plan, "tasktracker", common)
     assert "server_name tasks.example.com;" in text and "staging" not in text
-
-
-def test_the_generation_says_each_services_live_slot() -> None:
-    live = Live(slots={"api": SlotState(live="green"), "web": SlotState()})
-    assert gateway.generation(live) == {"api": "green", "web": "blue"}
 
 
 def test_the_checker_is_the_gateways_own_nginx_without_network() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import os
 import stat
@@ -18,8 +19,9 @@ ME, MY_GROUP = str(os.getuid()), str(os.getgid())
 WRITTEN = 'WRITTEN = "/var/lib/changeover/written"'
 
 
-def file(path: Path, content: str = "new\n", **values: str) -> dict[str, str]:
-    return {"path": str(path), "content": content, "mode": "644", "owner": ME, "group": MY_GROUP, **values}
+def file(path: Path, content: str | bytes = "new\n", **values: str) -> dict[str, str]:
+    sent = base64.b64encode(content if isinstance(content, bytes) else content.encode()).decode()
+    return {"path": str(path), "content": sent, "mode": "644", "owner": ME, "group": MY_GROUP, **values}
 
 
 def folder(path: Path, **values: str) -> dict[str, str]:
