@@ -8,7 +8,7 @@ from hostcmd import audit, clock, lock, peers
 from hostcmd.site import Site
 from hostcmd.stop import FAILED, USAGE, Stop
 from hostcmd.taken import Call, taken
-from hostcmd.transaction import load, perform
+from hostcmd.transaction import Done, load, perform
 from hostcmd.verbs import Answer, said
 
 TTL = 60.0  # seconds that a lock lasts without a heartbeat
@@ -29,9 +29,9 @@ def maintenance(site: Site, call: Call, action: str, until: str | None) -> Answe
                 wanted = same
         changed = wanted != before["maintenance"]
         after = {**before, "maintenance": wanted}
-        new = perform(site, call.note(), before, after).state if changed else before
+        done = perform(site, call.note(), before, after) if changed else Done(before, {})
     then = f"changeover maintenance {site.system} off   (to serve again)" if wanted else ""
-    return said(new, changed, _maintenance_words(wanted), then)
+    return said(done.state, changed, _maintenance_words(wanted), then, missed=done.missed)
 
 
 def _maintenance_words(now: dict[str, Any] | None) -> str:

@@ -10,13 +10,14 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
-from hostcmd import care, options, peer, peers, recover, show, verbs
+from hostcmd import VERSION, care, clock, durable, options, peer, peers, recover, show, verbs
 from hostcmd.site import Site, load, root, systems
-from hostcmd.stop import FAILED, OK, UNREACHABLE, USAGE, Stop
+from hostcmd.stop import FAILED, OK, PERSON, UNREACHABLE, USAGE, Stop
 from hostcmd.taken import Call
 from hostcmd.verbs import Answer
 
@@ -27,8 +28,13 @@ LOCAL = (
 )  # answered from the copy when the coordinator is silent and nothing is changed
 
 
-def main(words: Sequence[str], base: str | None = None, by: str | None = None) -> int:
-    """Runs the command; its exit code. Arguments: the words; the root; who, when another host says so."""
+def main(
+    words: Sequence[str], base: str | None = None, by: str | None = None, forwarded: bool = False
+) -> int:
+    """Runs the command; its exit code.
+
+    Arguments: the words; the root; who, when another host says so; whether another host sent it here.
+    """
     try:
         asked = options.parser().parse_args(words)
     except SystemExit as stop:
@@ -43,6 +49,9 @@ def main(words: Sequence[str], base: str | None = None, by: str | None = None) -
             return _recover_all(base or root(), asked)
         site = load(base or root(), asked.system)
         if not site.coordinates and asked.verb != "recover":
+            if forwarded:  # or two hosts would send it to each other for ever
+                fact = f"{site.me} was asked as the coordinator, but its settings say {site.coordinator}"
+                raise Stop(PERSON, fact, "run the deploy again: it writes the settings of all hosts")
             return _forward(site, list(words), asked, by)
         answer = carry_out(site, asked, by or _user())
     except Stop as stop:
@@ -55,14 +64,28 @@ def main(words: Sequence[str], base: str | None = None, by: str | None = None) -
         return _refuse(
             Stop(FAILED, "interrupted", f"changeover recover {asked.system}   (finishes or undoes)"), asked
         )
+    except Exception as error:
+        return _refuse(_fault(error, base or root(), asked.system), asked)
     return _say(answer, asked)
 
 
-def captured(base: str, words: Sequence[str], by: str) -> tuple[int, str, str]:
+def _fault(error: Exception, base: str, system: str) -> Stop:
+    """A fault of this command: its place for people, its trace in a file."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    path = os.path.join(base, "var/lib/changeover/trace.log")
+    try:
+        durable.write(path, f"{clock.now()} {VERSION}\n{traceback.format_exc()}")
+    except OSError:
+        path = "nowhere: it could not be written"
+    fact = f"a fault in changeover itself: {type(error).__name__} {error} at {place.filename}:{place.lineno}"
+    return Stop(PERSON, f"{fact} (trace: {path})", f"changeover recover {system}   (finishes or undoes)")
+
+
+def captured(base: str, words: Sequence[str], by: str, forwarded: bool = False) -> tuple[int, str, str]:
     """The same for another host: exit code and what it would print."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = main(words, base, by)
+        code = main(words, base, by, forwarded)
     return code, out.getvalue(), err.getvalue()
 
 

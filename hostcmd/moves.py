@@ -53,7 +53,9 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
     failed, back_to = state["release"]["live"], after["release"]["live"]
     if hold and failed != back_to:
         after["held"] = {**state["held"], failed: note.why or "rolled back"}
-    hosts = plan.hosts_of(site, [name for name in state["switched"] if site.services[name].traffic])
+    hosts = plan.hosts_of(
+        site, [name for name in state["switched"] if name in site.services and site.services[name].traffic]
+    )
     looks, away = peers.ask_all(site, dict.fromkeys(hosts, {"verb": "look"}))
     way = plan.way_back(site, state, looks)
     if way.unknown and state["retired"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from functools import cache
 
 from hostcmd import VERSION
 from hostcmd.stop import MEANING
@@ -51,6 +52,7 @@ def seconds(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(

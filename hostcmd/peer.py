@@ -61,8 +61,18 @@ def copy_of_state(site: Site) -> dict[str, Any]:
     return state.parse(durable.read(site.kept("state.json")))
 
 
+def _own_seq(site: Site) -> int:
+    """How new this host's state is. A damaged copy counts as none, and the next one mends it."""
+    try:
+        return int(copy_of_state(site)["seq"])
+    except Stop:
+        if site.coordinates:
+            raise
+        return 0
+
+
 def _look(site: Site, request: dict[str, Any]) -> Answer:
-    found: Answer = {"seq": copy_of_state(site)["seq"], "containers": containers.look(site), "gateway": None}
+    found: Answer = {"seq": _own_seq(site), "containers": containers.look(site), "gateway": None}
     if site.me in site.gateways:
         serving = gateway.current(site)
         on = os.path.exists(gateway.folder(site, "maintenance"))
@@ -78,7 +88,7 @@ def _start(site: Site, request: dict[str, Any]) -> Answer:
     service = site.services[request["service"]]
     name = _slot_name(service.name, request["slot"])
     with _one_at_a_time(site, "containers"):
-        if copy_of_state(site)["seq"] >= request["seq"]:
+        if _own_seq(site) >= request["seq"]:
             raise Stop(
                 STALE, f"{name} on {site.me}: this start came too late", f"changeover status {site.system}"
             )
@@ -136,11 +146,11 @@ def _adopt(site: Site, request: dict[str, Any]) -> Answer:
 
 def _not_older(site: Site, new: dict[str, Any]) -> dict[str, Any]:
     """A request that was stuck on its way, or a coordinator with a lost state, changes nothing."""
-    own = copy_of_state(site)
-    if new["seq"] < own["seq"]:
+    own = _own_seq(site)
+    if new["seq"] < own:
         raise Stop(
             PERSON,
-            f"{site.me} knows a newer state (seq {own['seq']}) than {site.coordinator} says (seq {new['seq']})",
+            f"{site.me} knows a newer state (seq {own}) than {site.coordinator} says (seq {new['seq']})",
             f"if the state of {site.coordinator} was lost: copy {site.kept('state.json')} of {site.me} there",
         )
     return new
@@ -165,7 +175,7 @@ def _run(site: Site, request: dict[str, Any]) -> Answer:
     words = [str(word) for word in request["words"]]
     if words[:1] == ["peer"] or request["system"] not in systems(site.root):
         raise Stop(USAGE, f"not to be forwarded: {' '.join(words[:1])}")
-    code, out, err = cli.captured(site.root, words, str(request["by"]))
+    code, out, err = cli.captured(site.root, words, str(request["by"]), forwarded=True)
     return {"code": code, "out": out, "err": err}
 
 

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hostcmd import audit, clock, durable, peers, records, timers
+from hostcmd.plan import hosts_of
 from hostcmd.site import Site
 from hostcmd.state import State, containers, dump, owe, parse
-from hostcmd.stop import FAILED, Stop
+from hostcmd.stop import FAILED, PERSON, Stop
 
 JOURNAL = "journal.jsonl"
 MOST, KEEP = 600, 200  # records in the journal before it is shortened, and after
@@ -86,13 +87,19 @@ def perform(
         records.append(site.kept(JOURNAL), {**entry, "kind": "begin"})
         try:
             prepare(entry["after"])
-        except (Stop, OSError, KeyboardInterrupt) as error:
+        except BaseException as error:
             undo(site, entry)
             if isinstance(error, Stop):
                 raise Stop(error.code, f"{error.fact}; what was begun is undone", error.then) from error
-            raise Stop(FAILED, f"{str(error) or 'interrupted'}; what was begun is undone") from error
+            if isinstance(error, (OSError, KeyboardInterrupt)):
+                raise Stop(FAILED, f"{str(error) or 'interrupted'}; what was begun is undone") from error
+            raise
     records.append(site.kept(JOURNAL), {**entry, "kind": "commit"})
-    return finish(site, entry, late=False)
+    try:
+        return finish(site, entry, late=False)
+    except OSError as error:  # a full disk; the alarm goes on trying
+        fact = f"{note.verb} {note.txn} is committed, but not yet finished: {error}"
+        raise Stop(PERSON, fact, f"make room, then: changeover recover {site.system}") from error
 
 
 def finish(site: Site, entry: Entry, late: bool) -> Done:
@@ -117,7 +124,7 @@ def finish(site: Site, entry: Entry, late: bool) -> Done:
 def undo(site: Site, entry: Entry) -> None:
     """Back to the state before; hosts that cannot be told now are told later."""
     before = {**entry["before"], "seq": entry["n"]}
-    touched = {*site.gateways, *(host for name in entry["services"] for host in site.services[name].hosts)}
+    touched = {*site.gateways, *hosts_of(site, entry["services"])}
     told, missed = _adopt(site, before, entry["services"], sorted(touched))
     debts: dict[str, list[str]] = {host: entry["services"] for host in missed}
     _close(site, entry, {**before, "pending": owe(before["pending"], told, debts)}, "undone", "undone")

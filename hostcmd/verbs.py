@@ -26,12 +26,13 @@ class Answer:
 
 
 def said(now: State, changed: bool, message: str, then: str = "", **more: Any) -> Answer:
-    """The answer of a changing verb."""
+    """The answer of a changing verb. `missed` among the rest says why a host could not be told."""
     keys = ("txn", "generation", "seq", "release", "slots", "lease", "pending", "maintenance", "held")
     data = {"changed": changed, **{key: now[key] for key in keys}, **more}
-    hosts = [debt["host"] for debt in now["pending"]]
-    if hosts and changed:
-        message += f"; not reached, told as soon as it answers: {', '.join(hosts)}"
+    data["missed"] = {host: stop.fact for host, stop in more.get("missed", {}).items()}
+    if hosts := [debt["host"] for debt in now["pending"]]:
+        message += f"; still to be told, and tried again by itself: {', '.join(hosts)}"
+    message += "".join(f"\n  {fact}" for fact in data["missed"].values())
     return Answer(message, then, data)
 
 
@@ -84,15 +85,19 @@ def switch(site: Site, call: Call, release: str | None, lease: float) -> Answer:
             raise Stop(STALE, fact, f"changeover stage {site.system} --release {release}")
         if not live["candidate"]:
             raise Stop(STALE, "no release is staged", f"changeover stage {site.system} --release R")
+        if gone := [name for name in now.state["staged"] if name not in site.services]:
+            fact = f"{', '.join(gone)} is staged, but not in the settings any more"
+            raise Stop(STALE, fact, f"changeover drain {site.system} --now   (drops what is staged)")
         note = call.note()
-        new = moves.switch(site, note, now.state, lease).state
+        done = moves.switch(site, note, now.state, lease)
+        new = done.state
     message = f"{site.system} {new['release']['live']} has the traffic (before: {live['live'] or 'nothing'})"
     if not new["lease"]:
-        return said(new, True, message)
+        return said(new, True, message, missed=done.missed)
     then = (
         f"changeover confirm {site.system} --txn {note.txn}   (else it goes back by itself in {lease:.0f} s)"
     )
-    return said(new, True, message, then)
+    return said(new, True, message, then, missed=done.missed)
 
 
 def confirm(site: Site, call: Call) -> Answer:
@@ -106,9 +111,9 @@ def confirm(site: Site, call: Call) -> Answer:
         if site.keep_warm and now.state["release"]["previous"]:
             after["warm"] = clock.deadline(site.root, site.keep_warm)
         note = call.note()
-        new = perform(site, note, now.state, after).state
+        done = perform(site, note, now.state, after)
     then = f"changeover rollback {site.system}   (to go back; code only)"
-    return said(new, True, f"{site.system} {live} is confirmed", then)
+    return said(done.state, True, f"{site.system} {live} is confirmed", then, missed=done.missed)
 
 
 def renew(site: Site, call: Call, lease: float | None) -> Answer:
@@ -142,12 +147,13 @@ def rollback(site: Site, call: Call, hold: bool) -> Answer:
         live = now.state["release"]["live"]
         if stale(site, call) or any("went back" in line for line in now.settled):
             return said(now.state, bool(now.settled), f"{site.system} is on {live} already")
-        new = moves.go_back(site, call.note(), now.state, hold).state
+        done = moves.go_back(site, call.note(), now.state, hold)
+        new = done.state
     took = time.monotonic() - started
     message = f"{site.system} is back on {new['release']['live']} (from {live}) after {took:.1f} s"
     held = live in new["held"]
     then = f"changeover unhold {site.system} {live}   (to allow {live} again)" if held else ""
-    return said(new, True, message + (f"; {live} is held" if held else ""), then)
+    return said(new, True, message + (f"; {live} is held" if held else ""), then, missed=done.missed)
 
 
 def drain(site: Site, call: Call, at_once: bool) -> Answer:

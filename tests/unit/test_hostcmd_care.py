@@ -171,3 +171,25 @@ def test_every_verb_has_help_with_an_example(capsys):
 def test_a_system_that_is_not_here_is_said_without_a_trace(world, capsys):
     assert cli.main(["status", "taskforge"], str(world.root("edge1"))) == 2
     assert "systems here: tasktracker" in capsys.readouterr().err
+
+
+def test_hosts_that_disagree_about_the_coordinator_do_not_send_it_round(world):
+    path = world.root("edge1") / "etc/changeover/tasktracker.json"
+    path.write_text(path.read_text().replace('"coordinator": "edge1"', '"coordinator": "edge2"'))
+    code, said = world.type("rollback tasktracker", host="edge2")
+    assert code == 6 and "edge1 was asked as the coordinator, but its settings say edge2" in said["error"]
+
+
+def test_a_fault_of_the_command_is_no_trace_on_the_screen(world, monkeypatch):
+    monkeypatch.setattr("hostcmd.show.status", lambda *_: 1 / 0)
+    code, said = world.type("status tasktracker")
+    assert code == 6 and "ZeroDivisionError" in said["error"] and "recover tasktracker" in said["next"]
+    assert "ZeroDivisionError" in (world.root("edge1") / "var/lib/changeover/trace.log").read_text()
+
+
+def test_a_damaged_copy_on_another_host_is_mended_by_the_next_change(world):
+    copy = world.root("app2") / "var/lib/changeover/tasktracker/state.json"
+    copy.write_text("{")
+    world.stage("1.1.0", "green")
+    world.ok("switch tasktracker --txn T1")
+    assert world.state("app2")["release"]["live"] == "1.1.0"

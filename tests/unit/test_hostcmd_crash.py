@@ -128,14 +128,14 @@ def test_killed_at_each_write(templates, line):
 def test_killed_again_while_it_is_put_right(templates, line):
     point, when_done, when_not = TYPED[line]
     verb = line.split()[0]
-    for first in itertools.count(4, 13):
+    for first in itertools.count(4, 17):
         world = fresh(templates, point)
         if not type_and_crash(str(world.root("edge1")), line, first):
             break
         live = when_done if committed(world, verb) else when_not
         shutil.rmtree(templates / "half", ignore_errors=True)
         shutil.copytree(templates / "world", templates / "half", symlinks=True)
-        for second in itertools.count(1, 4):
+        for second in itertools.count(1, 5):
             world = fresh(templates, "half")
             if not type_and_crash(str(world.root("edge1")), "recover tasktracker", second):
                 break

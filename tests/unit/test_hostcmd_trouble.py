@@ -250,3 +250,48 @@ def test_a_start_that_was_stuck_on_its_way_changes_nothing(switched):
     old = {**switched.state(), "seq": 1}
     said = peer.answer(str(switched.root("edge2")), {"verb": "flip", "system": "tasktracker", "state": old})
     assert said["code"] == 6
+
+
+def test_a_full_disk_behind_the_commit_is_finished_later(world, monkeypatch):
+    from hostcmd import durable
+
+    real = durable.write
+
+    def full(path, text):
+        if path.endswith("tasktracker/state.json") and "edge1" in path:
+            raise OSError(28, "No space left on device", path)
+        real(path, text)
+
+    monkeypatch.setattr(durable, "write", full)
+    code, said = world.type("switch tasktracker --lease 90 --txn T1")
+    assert code == 6 and "is committed, but not yet finished" in said["error"]
+    all_serve(world, GREEN)
+    assert world.timers()
+    monkeypatch.setattr(durable, "write", real)
+    world.ok("recover tasktracker")
+    assert world.state()["release"]["live"] == "1.1.0" and world.state()["lease"]["txn"] == "T1"
+
+
+def test_why_a_host_was_not_told_is_said(switched):
+    switched.away("edge2")
+    said = switched.ok("rollback tasktracker")
+    assert "No route to host" in said["missed"]["edge2"]
+    assert "still to be told, and tried again by itself: edge2" in said["message"]
+
+
+def test_a_full_disk_on_an_app_host_undoes_nothing_that_is_committed(world, monkeypatch):
+    from hostcmd import durable
+
+    real = durable.write
+
+    def full(path, text):
+        if "app2" in path:
+            raise OSError(28, "No space left on device", path)
+        real(path, text)
+
+    monkeypatch.setattr(durable, "write", full)
+    said = world.ok("switch tasktracker --lease 90 --txn T1")
+    assert [debt["host"] for debt in said["pending"]] == ["app2"]
+    monkeypatch.setattr(durable, "write", real)
+    world.ok("recover tasktracker")
+    assert world.state()["pending"] == [] and world.state("app2")["release"]["live"] == "1.1.0"
