@@ -14,7 +14,7 @@ import yaml
 from changeover import gateway
 from changeover.files import File
 from changeover.fleet import Plan
-from changeover.live import Live, SlotState
+from changeover.live import Live, SlotState, other
 from changeover.settings import App, Gateway, Limits, Service
 from changeover.stack import ContainerSpec, follows_release, image
 from changeover.words import octets, seconds
@@ -110,16 +110,58 @@ def published(plan: Plan, machine: str, service: Service, slot: str) -> frozense
 
 def listening(plan: Plan, machine: str, live: dict[str, Live]) -> dict[tuple[str, int], str]:
     """{(address, port): whose} of all that our containers must listen on, on a host. 0.0.0.0: the public ones."""
-    found = {}
-    for system in plan.systems_on(machine):
-        for name, service in plan.services_on(system, machine).items():
-            slotted = isinstance(service, App) and service.slots
-            state = live[system].slots.get(name, SlotState())
-            for slot in (state.releases() or {state.live: None}) if slotted else [""]:
-                for address, port, _ in published(plan, machine, service, slot):
-                    found[address, port] = f"{system}.{name}"
+    found = _ports(plan, machine, live, idle=False)
     if plan.fleet.gateway.on in plan.hosts[machine].groups:
         # Both, also without any certificate: the https port then turns everybody away.
         for port in (plan.fleet.gateway.http_port, plan.fleet.gateway.https_port):
             found["0.0.0.0", port] = GATEWAY
     return found
+
+
+def idle_ports(plan: Plan, machine: str, live: dict[str, Live]) -> dict[tuple[str, int], str]:
+    """The same for the slots that are not live: they may listen, as long as they are warm."""
+    return _ports(plan, machine, live, idle=True)
+
+
+def _ports(plan: Plan, machine: str, live: dict[str, Live], idle: bool) -> dict[tuple[str, int], str]:
+    found = {}
+    for system in plan.systems_on(machine):
+        for name, service in plan.services_on(system, machine).items():
+            slot = ""
+            if name in plan.switched(system):
+                slot = live[system].slots.get(name, SlotState()).live or "blue"
+            if slot or not idle:
+                for address, port, _ in published(plan, machine, service, other(slot) if idle else slot):
+                    found[address, port] = f"{system}.{name}"
+    return found
+
+
+@dataclass(frozen=True)
+class Idle:
+    """The slot of a service that is not live: the release that state.json names for it, and whether it runs.
+
+    `runs` None: it may or may not.
+    """
+
+    name: str
+    slot: str
+    release: str | None
+    runs: bool | None
+
+
+def idle(plan: Plan, system: str, name: str, state: dict[str, Any]) -> Idle | None:
+    """What the idle slot of a service must be, by a host command's state.json; None for a service without slots.
+
+    Without traffic it is stopped with the switch. With traffic it runs while it is the way back, until it is retired;
+    after a rollback it is nobody's way anywhere, and may do either. One that was given up is stopped.
+    """
+    slots = state["slots"].get(name)
+    if name not in plan.switched(system) or not slots or not slots["live"]:
+        return None
+    slot = other(slots["live"])
+    runs = None
+    if not getattr(plan.systems[system].services[name], "slots", None) or state["retired"] or not slots[slot]:
+        runs = False
+    elif state["release"]["previous"] and name in state["switched"]:
+        runs = True
+    return Idle(f"{name}-{slot}", slot, slots[slot], runs)

@@ -40,6 +40,33 @@ def services(plan: Plan) -> list[Place]:
     return found + [Place(edge.machine, GATEWAY, NGINX) for edge in edges(plan)]
 
 
+def leaders(plan: Plan) -> list[Place]:
+    """Every system, on the host whose word holds."""
+    return [Place(plan.coordinator(system).name, system) for system in plan.systems]
+
+
+def slotted(plan: Plan) -> list[Place]:
+    """Every service with two slots on every host that runs it."""
+    return [p for p in services(plan) if p.system != GATEWAY and p.part in plan.switched(p.system)]
+
+
+def singletons(plan: Plan) -> list[Place]:
+    """Every service that must run once in its whole system."""
+    found = [p for p in services(plan) if p.system != GATEWAY]
+    return [p for p in found if getattr(plan.systems[p.system].services[p.part], "singleton", False)]
+
+
+def peers(plan: Plan, machine: str) -> list[str]:
+    """The hosts that share a system with a host, itself among them; none for a host without systems."""
+    own = set(plan.hosts[machine].groups) & plan.systems.keys()
+    return [name for name, host in plan.hosts.items() if own & set(host.groups)]
+
+
+def peered(plan: Plan) -> list[Place]:
+    """Every host that others may ask."""
+    return [place for place in machines(plan) if len(peers(plan, place.machine)) > 1]
+
+
 def postgres(plan: Plan) -> list[Place]:
     """Every PostgreSQL."""
     return [p for p in services(plan) if _is(plan, p, Postgres)]
@@ -97,7 +124,11 @@ def route_of(plan: Plan, place: Place):
 PLACES: dict[str, tuple[Callable[[Plan], list[Place]], str]] = {
     "machine": (machines, "host"),
     "member": (members, "host with a system"),
+    "leader": (leaders, "system"),
     "service": (services, "service"),
+    "slotted": (slotted, "service with slots"),
+    "singleton": (singletons, "service that runs once"),
+    "peered": (peered, "host with peers"),
     "database": (postgres, "service of kind postgres"),
     "broker": (nats, "service of kind nats"),
     "edge": (edges, "gateway"),

@@ -1,11 +1,10 @@
-"""The right containers run on each host, as Docker reports them, and none more."""
+"""The right containers run on each host, as Docker reports them, and none more. Slots: see expected.idle()."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from changeover.stack import slotted, wanted_release
-from facts.host import state_path
+from changeover.stack import image
 
 from . import expected
 from .places import GATEWAY, NGINX, edges, members
@@ -17,15 +16,20 @@ LOOP = 60  # seconds: a container that was restarted and is younger than this ma
 
 @pytest.fixture
 def pairs(fleet, service):
-    """(what must be, what Docker shows or None) for each container of a service."""
+    """(what must be, what Docker shows) of the container of a service that serves, in its live slot if it has slots."""
     machine, system, name = service
     if system == GATEWAY:
         wanted = [expected.nginx(fleet.plan)]
     else:
-        specs = fleet.specs(system, machine)
-        wanted = [expected.container(fleet.plan, system, machine, spec) for spec in specs if spec.service == name]
-    shown = {c["Config"]["Labels"].get(SERVICE): c for c in of_project(fleet, machine, system)}
+        specs = [spec for spec in fleet.specs(system, machine) if spec.service == name and spec.role != "previous"]
+        wanted = [expected.container(fleet.plan, system, machine, spec) for spec in specs]
+    shown = by_service(fleet, machine, system)
     return [(want, shown[want.name]) for want in wanted if want.name in shown]
+
+
+def by_service(fleet, machine, project):
+    """{compose service: container} of a project."""
+    return {c["Config"]["Labels"].get(SERVICE): c for c in of_project(fleet, machine, project)}
 
 
 def of_project(fleet, machine, project):
@@ -37,14 +41,63 @@ def of_project(fleet, machine, project):
 def test_exactly_the_expected_containers_are_there(fleet, machine):
     """Of every system and of the gateway, also where there must be none; a left-over of `compose run` counts."""
     name, plan = machine.machine, fleet.plan
-    wanted = {f"{s}-{spec.name}-1" for m, s, _ in members(plan) if m == name for spec in fleet.specs(s, name)}
+    wanted, known = set(), set()
+    for _, system, _ in (member for member in members(plan) if member.machine == name):
+        wanted |= {f"{system}-{spec.name}-1" for spec in fleet.specs(system, name) if spec.role != "previous"}
+        slots = [expected.idle(plan, system, key, fleet.state(system)) for key in plan.services_on(system, name)]
+        known |= {f"{system}-{slot.name}-1" for slot in slots if slot}
     if machine in edges(plan):
         wanted.add(f"{GATEWAY}-{NGINX}-1")
     ours = [c for project in (*plan.systems, GATEWAY) for c in of_project(fleet, name, project)]
     found = {c["Name"].removeprefix("/"): c["State"]["Status"] for c in ours}
     missing = [f"{name}: {container} is missing" for container in sorted(wanted - found.keys())]
-    extra = [f"{name}: {left} ({found[left]}) belongs to nothing" for left in sorted(found.keys() - wanted)]
-    check(missing + extra)
+    extra = sorted(found.keys() - wanted - known)
+    check(missing + [f"{name}: {left} ({found[left]}) belongs to nothing" for left in extra])
+
+
+def test_the_other_slot_is_as_state_json_says(fleet, slotted):
+    """Its release, and that it runs while it is the way back, and not when it has no traffic or is retired."""
+    machine, system, name = slotted
+    plan = fleet.plan
+    slot = expected.idle(plan, system, name, fleet.state(system))
+    if not slot:
+        pytest.fail(f"{slotted}: state.json names no live slot", pytrace=False)
+    have = by_service(fleet, machine, system).get(slot.name)
+    state = have["State"] if have else {"Status": "missing"}
+    health = state.get("Health", {}).get("Status", "healthy")
+    runs = state["Status"] not in ("missing", "created", "exited", "dead")
+    problems = []
+    if slot.runs and (state["Status"], health) != ("running", "healthy"):
+        problems.append(f"is {state['Status']} ({health}), and is the way back to {slot.release}")
+    if runs and slot.runs is False:
+        problems.append(f"is {state['Status']}, and must be stopped")
+    if have and slot.release:
+        labels = have["Config"]["Labels"]
+        wanted = {
+            "release": (labels.get("changeover.release"), slot.release),
+            "slot": (labels.get("changeover.slot"), slot.slot),
+            "image": (
+                have["Config"]["Image"],
+                image(plan, system, name, plan.systems[system].services[name], slot.release),
+            ),
+        }
+        problems += [f"{key} is {got}, not {want}" for key, (got, want) in wanted.items() if got != want]
+    elif have:
+        fleet.notes.append(f"{slotted}: {slot.name} ({state['Status']}) is left of a release that was given up")
+    check([f"{slotted}: {slot.name}: {problem}" for problem in problems])
+
+
+def test_a_singleton_runs_once_in_its_system(fleet, singleton):
+    """Both slots, all hosts."""
+    _, system, name = singleton
+    running = [
+        f"{machine}:{container['Name'][1:]}"
+        for machine in fleet.plan.hosts
+        for container in of_project(fleet, machine, system)
+        if container["Config"]["Labels"].get("changeover.service") == name
+        and container["State"]["Status"] not in ("created", "exited", "dead")
+    ]
+    check([f"{singleton}: runs {len(running)} times: {' '.join(running)}"] if len(running) != 1 else [])
 
 
 def test_containers_are_healthy(pairs, service):
@@ -125,7 +178,7 @@ def test_containers_are_confined(pairs, service):
 
 
 def test_labels_and_variables_are_as_the_data_says(pairs, service):
-    """The release label is what state.json calls live in that slot."""
+    """Among them the release: what state.json calls live in that slot."""
     problems = []
     for want, have in pairs:
         env = dict(line.split("=", 1) for line in have["Config"]["Env"])
@@ -150,22 +203,3 @@ def test_published_ports_are_as_the_data_says(pairs, service):
         problems += [f"{want.name}: {port} is not published" for port in want.ports - found]
         problems += [f"{want.name}: {port} is published" for port in found - want.ports]
     check([f"{service}: {problem}" for problem in problems])
-
-
-def test_state_says_what_is_live(fleet, member):
-    """A release is live, each slotted service has it in its live slot, and all hosts of the system say the same."""
-    machine, system, _ = member
-    live, plan = fleet.live(system), fleet.plan
-    coordinator = plan.coordinator(system).name
-    path = state_path(system)
-    problems = []
-    if not live.release:
-        problems.append(f"{coordinator}: {path} names no live release")
-    if fleet.look(machine, "texts").get(path) != fleet.look(coordinator, "texts").get(path):
-        problems.append(f"{member}: {path} is not {coordinator}'s")
-    for name in slotted(plan, system):
-        slot = live.slots.get(name)
-        release = slot and getattr(slot, slot.live)
-        if release != wanted_release(plan, system, live):
-            problems.append(f"{member}: {name}'s live slot {slot and slot.live} holds {release}, not {live.release}")
-    check(problems)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from changeover.settings import Postgres
+from changeover.stack import image
 
 from .test_containers import of_project
 from .under_test import check
@@ -72,15 +73,53 @@ def test_logins_over_the_network_need_a_password(ask_database, database, setting
         assert "password" in answer["err"], f"{database}: {user}: {answer['out'] or answer['err']}"
 
 
+def test_settings_are_the_datas(ask_database, database, settings):
+    """As the running server has them; what the command line says wins over every file."""
+    names = ",".join(f"'{name}'" for name in settings.settings)
+    if not names:
+        pytest.skip(f"{database}: the data sets nothing")
+    sql = f"select json_object_agg(name, array[current_setting(name), source]) from pg_settings where name in ({names})"
+    found = json.loads(query(ask_database, settings.database, sql) or "null") or {}
+    problems = []
+    for name, value in settings.settings.items():
+        running, source = found.get(name, ("unknown", "nothing"))
+        if source != "command line" or value.isdigit() and running != value:
+            problems.append(f"{name} is {running} (from {source}), not {value}")
+    check([f"{database}: {problem}" for problem in problems])
+
+
 def test_schema_is_the_live_releases(fleet, ask_database, database, settings):
-    """The migrations' own table says what state.json says."""
-    system = fleet.plan.systems[database.system]
-    if not system.migrations or system.migrations.database != database.part:
+    """What the live release's image calls its newest; or what a release left behind that was gone back from."""
+    plan, system = fleet.plan, database.system
+    migrations = plan.systems[system].migrations
+    if not migrations or migrations.database != database.part:
         pytest.skip(f"{database}: no migrations are declared for it")
-    live = fleet.live(database.system)
-    versions = query(ask_database, settings.database, "select version_num from alembic_version").split()
-    wanted = {"release": live.release, "version": ",".join(versions)}
-    assert versions and live.migrated == wanted, f"{database}: state.json says {live.migrated}, the database {wanted}"
+    service = plan.systems[system].services[migrations.service]
+    versions = set(query(ask_database, settings.database, "select version_num from alembic_version").split())
+    releases = [fleet.live(system).release.live, *sorted(left_since_live(fleet, system))]
+    images = {release: image(plan, system, migrations.service, service, release) for release in releases if release}
+    run = ["docker", "run", "--rm", "--network", "none", "--pull", "never"]
+    heads = {"kind": "words", "limit": 40}
+    questions = [heads | {"id": r, "words": [*run, name, "alembic", "heads"]} for r, name in images.items()]
+    answers = fleet.ask(plan.hosts_of(system, migrations.service)[0].name, questions)
+    newest = {r: {line.split()[0] for line in a.get("out", "").splitlines()} for r, a in answers.items()}
+    live = releases[0]
+    check([] if newest.get(live) else [f"{database}: {images[live]} does not say its schema: {answers[live]}"[:300]])
+    if versions and versions == newest[live]:
+        return
+    left = [release for release in releases[1:] if versions and versions == newest[release]]
+    check([] if left else [f"{database}: the schema is {sorted(versions)}, release {live} has {sorted(newest[live])}"])
+    fleet.notes.append(f"{database}: the schema is still that of {left[0]}, which was gone back from")
+
+
+def left_since_live(fleet, system: str) -> set[str]:
+    """Releases that were begun since the live one had its switch: by the audit, newest line first."""
+    live, found = fleet.live(system).release.live, set()
+    for line in reversed(fleet.changeover(fleet.plan.coordinator(system).name, system, "audit")["lines"]):
+        if line["verb"] == "switch" and line["outcome"] == "done" and line["to"] == live:
+            break
+        found |= {line["from"], line["to"], line["candidate"]}
+    return found - {live, None}
 
 
 def test_nats_is_healthy_with_jetstream(fleet, broker):

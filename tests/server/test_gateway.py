@@ -11,7 +11,6 @@ import pytest
 from cryptography import x509
 
 from changeover.files import digest_of
-from changeover.stack import slotted
 
 from .places import Place, route_of
 from .under_test import ROOT, check
@@ -167,13 +166,16 @@ def test_assets_come_from_the_cache(fleet, asset_route):
 
 
 def test_live_slots_are_those_of_state_json(fleet, site):
-    """The symlink `live` leads to one mark for each service with slots: the slot that state.json calls live."""
+    """`live` leads to state.json's generation, which has one mark for each service with traffic: its live slot."""
     live = f"{fleet.plan.fleet.gateway.run_dir}/slots/{site.system}/live"
-    slots = fleet.live(site.system).slots
-    names = slotted(fleet.plan, site.system)
-    wanted = sorted(f"{name}.{slots[name].live if name in slots else 'none'}" for name in names)
-    if not names:
-        pytest.skip(f"{site}: no service has slots")
-    found = fleet.look(site.machine, "folders").get(live)
-    assert fleet.look(site.machine, "files").get(live, {}).get("kind") == "l", f"{site}: {live} is no symlink"
-    assert found == wanted, f"{site}: {live} holds {found}, state.json says {wanted}"
+    state, services = fleet.live(site.system), fleet.plan.systems[site.system].services
+    names = [name for name in fleet.plan.switched(site.system) if services[name].slots]
+    wanted = sorted(f"{name}.{state.slots[name].live if name in state.slots else 'none'}" for name in names)
+    link = fleet.look(site.machine, "files").get(live, {})
+    marks = fleet.look(site.machine, "folders").get(live)
+    problems = []
+    if link.get("target") != str(state.generation):
+        problems.append(f"{live} leads to {link.get('target') or 'nothing'}, state.json says {state.generation}")
+    if marks != wanted:
+        problems.append(f"{live} holds {marks}, state.json says {wanted}")
+    check([f"{site}: {problem}" for problem in problems])

@@ -1,11 +1,10 @@
 """What every host is: a supported system with a running engine, the deploy user, the right time, its files."""
 
 from changeover.files import File
-from facts.files import differs
 from operations.preflight import SUPPORTED
 from operations.provision import DAEMON, UNITS
 
-from .under_test import check
+from .under_test import check, differences
 
 
 def test_operating_system_is_supported(fleet, machine):
@@ -60,19 +59,10 @@ def test_deploy_user_exists_and_has_no_password(fleet, machine):
 
 def test_files_are_as_the_data_says(fleet, machine):
     """Content by digest, mode and owner of all that a deploy puts there; contents are never shown."""
-    found = fleet.look(machine.machine, "files")
+    name = machine.machine
+    found = fleet.look(name, "files")
     problems = []
-    for entry in fleet.desired(machine.machine):
-        have, kind = found.get(entry.path), "f" if isinstance(entry, File) else "d"
-        if have is None or have["kind"] != kind:
-            problems.append(f"{entry.path}: is {'missing' if have is None else 'something else than a ' + kind}")
-            continue
-        if isinstance(entry, File) and have["digest"] != entry.digest():
-            problems.append(f"{entry.path}: its content is not what the data says")
-        if have["mode"] != entry.mode:
-            problems.append(f"{entry.path}: mode {have['mode']}, not {entry.mode}")
-        for which in ("owner", "group"):
-            wanted = getattr(entry, which)
-            if differs(wanted, ":".join(have[which])):
-                problems.append(f"{entry.path}: {which} {':'.join(have[which])}, not {wanted}")
+    for entry in fleet.desired(name):
+        digests = fleet.digests(name, entry) if isinstance(entry, File) else set()
+        problems += differences(entry, found.get(entry.path), digests)
     check([f"{machine}: {problem}" for problem in problems])

@@ -33,10 +33,20 @@ def is_loopback(address: str) -> bool:
 
 
 @pytest.fixture
-def wanted(fleet, machine):
+def live(fleet, machine):
+    return {system: fleet.live(system) for system in fleet.plan.systems_on(machine.machine)}
+
+
+@pytest.fixture
+def wanted(fleet, machine, live):
     """{(address, port): whose} that must listen."""
-    live = {system: fleet.live(system) for system in fleet.plan.systems_on(machine.machine)}
     return expected.listening(fleet.plan, machine.machine, live)
+
+
+@pytest.fixture
+def known(fleet, machine, live, wanted):
+    """{(address, port): whose} that may: also slots that are not live."""
+    return wanted | expected.idle_ports(fleet.plan, machine.machine, live)
 
 
 def test_our_ports_listen(fleet, machine, wanted):
@@ -48,7 +58,7 @@ def test_our_ports_listen(fleet, machine, wanted):
     check([f"{machine}: {whose} does not listen on {a}:{p}" for (a, p), whose in missing.items()])
 
 
-def test_nothing_else_listens(fleet, machine, wanted):
+def test_nothing_else_listens(fleet, machine, known):
     """Beyond loopback only what the data says; a host that runs no system is only checked for nothing of ours."""
     name, plan = machine.machine, fleet.plan
     runs_ours = plan.systems_on(name) or Place(name) in edges(plan)
@@ -57,7 +67,7 @@ def test_nothing_else_listens(fleet, machine, wanted):
     ours |= {plan.fleet.gateway.http_port, plan.fleet.gateway.https_port}
     problems = []
     for address, port, process in sorted(listeners(fleet, name)):
-        if (address, port) in wanted:
+        if (address, port) in known:
             continue
         line = f"{name}: {address}:{port} ({process or 'no process of this host'})"
         if process == PROXY or port in ours or (runs_ours and not is_loopback(address)):

@@ -18,15 +18,21 @@ from typing import Any
 import pytest
 import testinfra
 
+import hostcmd.state
 from changeover import fleet, gateway
 from changeover.files import Directory, File
-from changeover.live import Live, parse
+from changeover.live import Live, other, parse
 from changeover.problems import SettingsError
 from changeover.secrets import Secrets
 from changeover.stack import ContainerSpec, containers
+from facts.files import differs
 from facts.host import STATE_DIR, state_path
+from hostcmd.stop import Stop
+from operations.host_command import BINARY, USER
 from operations.provision import UNITS, daemon_json
 from operations.stack import stack_files
+
+from . import command
 
 ROOT = Path(__file__).resolve().parents[2]
 ON_HOST = Path(__file__).parent / "on_host"
@@ -133,13 +139,18 @@ class FleetUnderTest:
         entries = self._desired(machine, {system: Live() for system in plan.systems})
         homes = [plan.run_dir(system) for system in plan.systems] + [plan.fleet.gateway.run_dir]
         states = [state_path(system) for system in plan.systems]
+        public = [*command.KEYS, f"{command.SSH}/authorized_keys", f"{command.ETC}/known_hosts"]
         slots = [f"{plan.fleet.gateway.run_dir}/slots/{system}/live" for system in plan.systems]
         return {
-            "units": list(UNITS),
+            "units": [*UNITS, command.RECOVER],
             "user": plan.fleet.deploy_user,
-            "paths": [*(e.path for e in entries), *homes, *states, *slots, f"{plan.fleet.gateway.run_dir}/loaded"],
-            "texts": [*states, *(f"{home}/compose.yaml" for home in homes)],
-            "folders": slots,
+            "peer": USER,
+            "paths": [
+                *(entry.path for entry in (*entries, *command.entries(plan, machine))),
+                *(*homes, *states, *slots, *command.PRIVATE, f"{plan.fleet.gateway.run_dir}/loaded"),
+            ],
+            "texts": [*states, *public, *map(command.settings, plan.systems), *(f"{h}/compose.yaml" for h in homes)],
+            "folders": [*slots, command.ETC],
         }
 
     @cache  # noqa: B019 (one object per run of the tests)
@@ -151,6 +162,26 @@ class FleetUnderTest:
         except ValueError as error:
             return pytest.fail(f"{machine}: {state_path(system)}: {error}", pytrace=False)
 
+    def state(self, system: str, machine: str = "") -> dict[str, Any]:
+        """A host's own state.json, as the host command reads it; without a host the coordinator's."""
+        name = machine or self.plan.coordinator(system).name
+        self.live(system)  # a damaged one is said there
+        try:
+            return hostcmd.state.parse(self.look(name, "texts").get(state_path(system)))
+        except Stop as stop:
+            return pytest.fail(f"{name}: {state_path(system)}: {stop.fact}", pytrace=False)
+
+    @cache  # noqa: B019
+    def changeover(self, machine: str, system: str, *words: str) -> dict[str, Any]:
+        """What the host command answers to a reading verb, typed on a host."""
+        question = {"kind": "words", "words": [BINARY, words[0], system, *words[1:], "--json"], "limit": 40}
+        answer = self.ask(machine, [{"id": "it", **question}])["it"]
+        try:
+            return json.loads(answer["out"])
+        except (KeyError, ValueError):
+            said = answer.get("error") or answer["err"] or answer["out"]
+            return pytest.fail(f"{machine}: changeover {words[0]} {system}: {said[-300:]}", pytrace=False)
+
     def specs(self, system: str, machine: str) -> list[ContainerSpec]:
         """The containers that a deploy would run, secrets and all."""
         return containers(self.plan, system, machine, self.live(system), self.secrets)
@@ -158,6 +189,35 @@ class FleetUnderTest:
     def desired(self, machine: str) -> list[File | Directory]:
         """Every file and folder that a deploy would put there; state.json has a test of its own."""
         return self._desired(machine, {system: self.live(system) for system in self.plan.systems_on(machine)})
+
+    def digests(self, machine: str, entry: File) -> set[str]:
+        """What a file's content may be.
+
+        A slot that was given up is forgotten at once, and the compose file names it until the next deploy.
+        """
+        found = {entry.digest()}
+        for system in self.plan.systems_on(machine):
+            if entry.path == f"{self.plan.run_dir(system)}/compose.yaml":
+                live = self._with_leftovers(system, machine)
+                files, _ = stack_files(self.plan, system, containers(self.plan, system, machine, live, self.secrets))
+                found |= {file.digest() for file in files if file.path == entry.path}
+        return found
+
+    def _with_leftovers(self, system: str, machine: str) -> Live:
+        """What is live, and in each empty slot the release whose container is left there."""
+        live = self.live(system)
+        labels = [container["Config"]["Labels"] or {} for container in self.look(machine, "docker")["containers"]]
+        left = {
+            (label.get("changeover.service"), label.get("changeover.slot")): label.get("changeover.release")
+            for label in labels
+            if label.get("changeover.system") == system
+        }
+        slots = {}
+        for name, state in live.slots.items():
+            idle = other(state.live) if state.live else None
+            empty = idle and not state.release(idle)
+            slots[name] = state.model_copy(update={idle: left.get((name, idle))}) if empty else state
+        return live.model_copy(update={"slots": slots})
 
     def _desired(self, machine: str, live: dict[str, Live]) -> list[File | Directory]:
         plan = self.plan
@@ -175,6 +235,22 @@ class FleetUnderTest:
             with contextlib.chdir(ROOT):  # certificates are named from the repository's root
                 found += [*gateway.directories(plan, machine), *gateway.files(plan, machine), gateway.compose(plan)]
         return found
+
+
+def differences(entry: File | Directory, have: dict[str, Any] | None, digests: set[str]) -> list[str]:
+    """How a path on a host is not as it must be. Arguments: what must be; what look.py says; allowed digests."""
+    kind = "f" if isinstance(entry, File) else "d"
+    if have is None or have["kind"] != kind:
+        return [f"{entry.path}: is {'missing' if have is None else 'something else than a ' + kind}"]
+    wrong = kind == "f" and have["digest"] not in digests
+    found = [f"{entry.path}: its content is not what the data says"] if wrong else []
+    if have["mode"] != entry.mode:
+        found.append(f"{entry.path}: mode {have['mode']}, not {entry.mode}")
+    for which in ("owner", "group"):
+        wanted = getattr(entry, which)
+        if differs(wanted, ":".join(have[which])):
+            found.append(f"{entry.path}: {which} {':'.join(have[which])}, not {wanted}")
+    return found
 
 
 def check(problems: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Runs on a host: asks over the network or in containers, and prints the answers as one JSON object. Reads only.
 
 Argument: [{"id", "kind", ...}]; kinds: http (address, port, host, path, headers, tls, alpn), line (address, port: the
-first line that a server says), words (a command). Standard library only. No answer is {"error": why}.
+first line that a server says), words (a command, limit in seconds). Standard library only. No answer is {"error": why}.
 """
 
 import hashlib
@@ -53,7 +53,9 @@ def ask_line(q):
 
 
 def ask_words(q):
-    run = subprocess.run(q["words"], capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL)
+    run = subprocess.run(
+        q["words"], capture_output=True, text=True, timeout=q.get("limit", LIMIT), stdin=subprocess.DEVNULL
+    )
     return {"code": run.returncode, "out": run.stdout.strip(), "err": run.stderr.strip()[-500:]}
 
 

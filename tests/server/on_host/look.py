@@ -1,7 +1,8 @@
 """Runs on a host as root: one look at all that the tests ask about, printed as one JSON object. Reads only.
 
-Argument: {"units": [names], "user": name, "paths": [files and folders], "texts": [files whose text is wanted],
-"folders": [folders to list]}. Standard library only. A part that cannot be had is {"error": why}: the others remain.
+Argument: {"units": [names], "user": name, "peer": the user that other hosts log in as, "paths": [files and folders],
+"texts": [files whose text is wanted], "folders": [folders to list]}. Standard library only. A part that cannot be
+had is {"error": why}: the others remain.
 """
 
 import glob
@@ -53,6 +54,22 @@ def user(asked):
         "groups": [g.gr_name for g in grp.getgrall() if entry.pw_name in g.gr_mem],
         "keys": text(keys).splitlines() if os.path.exists(keys) else [],
     }
+
+
+def peer(asked):
+    """What the user that other hosts log in as is, and what sudo lets it do, wherever that is written."""
+    entry = pwd.getpwnam(asked["peer"])
+    return {
+        "password": words("passwd", "-S", entry.pw_name).split()[1],
+        "groups": [g.gr_name for g in grp.getgrall() if entry.pw_name in g.gr_mem],
+        "home": entry.pw_dir,
+        "sudo": words("sudo", "-n", "-l", "-U", entry.pw_name).splitlines(),
+    }
+
+
+def timers(asked):
+    lines = words("systemctl", "list-units", "--type=timer", "--all", "--plain", "--no-legend").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
 
 
 def engine(asked):
@@ -130,6 +147,8 @@ def argv(asked):
 TOPICS = {
     "system": system,
     "user": user,
+    "peer": peer,
+    "timers": timers,
     "engine": engine,
     "docker": docker,
     "files": files,
