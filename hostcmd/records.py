@@ -108,8 +108,7 @@ def append(path: str, body: Record, chained: bool = False) -> Record:
 
 
 def keep_last(path: str, most: int, keep: int) -> None:
-    """Shortens a file of more than `most` records to its last `keep`."""
-    found = read(path)
-    if len(found) > most:
-        lines = [json.dumps(record, separators=(",", ":")) for record in found[-keep:]]
+    """Shortens a file of more than `most` bytes to its last `keep` records."""
+    if os.stat(path).st_size > most:
+        lines = [json.dumps(record, separators=(",", ":")) for record in read(path)[-keep:]]
         durable.write(path, "".join(f"{line}\n" for line in lines))

@@ -18,7 +18,7 @@ from hostcmd.state import State, containers, dump, owe, parse
 from hostcmd.stop import FAILED, PERSON, Stop
 
 JOURNAL = "journal.jsonl"
-MOST, KEEP = 600, 200  # records in the journal before it is shortened, and after
+MOST, KEEP = 2_000_000, 200  # bytes of the journal before it is shortened, records after
 Entry = dict[str, Any]
 
 
