@@ -77,6 +77,7 @@ def test_a_name_that_sql_keeps_for_itself_is_quoted() -> None:
 
 # --- the schema
 
+
 def migrate(run: Run, state: Database, **responses: Any) -> Outcome:
     named = {"directory": "/srv/shop", "container": "api-blue", "look": lambda: state, "timeout": 600}
     return run(migrated, responses, **named)

@@ -167,6 +167,8 @@ def test_a_page_of_the_other_slot_still_gets_its_assets(staging: Hosts) -> None:
     assert "if ($dashboard_other = none) { return 404; }" in other
     assert "proxy_pass http://tasktracker_dashboard_$dashboard_other;" in other
     assert "error_page 502 503 504 =404 " in other, "a slot that is stopped has no assets; that is no outage"
+    for match in ("/dashboard/assets/", "@dashboard_other_assets"):  # or nginx hands out the 502 (tried on 1.26)
+        assert "recursive_error_pages on;" in location(text, match)
 
 
 def test_assets_without_slots_have_no_other() -> None:

@@ -161,6 +161,7 @@ def test_unit_is_enabled_started_or_restarted(run: Run, state: list[str], comman
 
 # --- gateway
 
+
 @pytest.mark.parametrize("mark, reloads", [("abc", False), ("old", True), ("", True)])
 def test_nginx_is_reloaded_until_it_has_loaded_what_lies_there(run: Run, mark: str, reloads: bool) -> None:
     done = run(gateway.loaded, {"readlink": [mark] if mark else []}, directory="/srv/gateway", digest="abc")
