@@ -162,5 +162,6 @@ def once(directory: str, container: str, words: list[str], timeout: int) -> str:
         f" timeout {timeout} docker wait {name} || {{ echo 'it still runs after {timeout} s;"
         f" look: docker logs {name}' >&2; exit 1; }}; docker rm -f {name} >/dev/null 2>&1; fi;"
         f" timeout {timeout} {run} || {{ code=$?; [ $code != 124 ] ||"
-        f" echo 'the migration took longer than {timeout} s (migrations.timeout)' >&2; exit $code; }}"
+        f" echo 'the migration took longer than {timeout} s (migrations.timeout)' >&2;"
+        " echo 'nothing was switched; to an older release goes: sudo changeover rollback SYSTEM' >&2; exit $code; }"
     )

@@ -83,3 +83,20 @@ def wait_for(what: str, look: Callable[[], Any], limit: float) -> Any:
 
 def _quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
+
+
+def data(tmp_path: Path, overrides: dict[str, Any]) -> list[str]:
+    """Words that give a run further overrides on top of group_data/staging.py."""
+    file = tmp_path / "staging.py"
+    file.write_text((ROOT / "group_data" / "staging.py").read_text() + f"\noverrides |= {overrides!r}\n")
+    return ["--group-data", str(file)]
+
+
+def changeover(host: str, words: str, check: bool = True) -> str:
+    """Types a command of the host command on a host."""
+    return ssh(host, f"changeover {words}", check=check)
+
+
+def live(system: str = "tasktracker", host: str = "edge1") -> dict[str, Any]:
+    """What a host says is live of a system."""
+    return json.loads(ssh(host, f"cat /var/lib/changeover/{system}/state.json"))

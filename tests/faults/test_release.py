@@ -1,0 +1,162 @@
+"""Faults of a release: whatever breaks, one release serves everywhere, the old one unless the new one was confirmed."""
+
+import json
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
+from tests.support import ROOT, changeover, data, live, pyinfra, pyinfra_words, ssh, wait_for
+
+QUICK = {"tasktracker.release.soak": "12s", "tasktracker.release.lease": "15s"}
+
+
+@pytest.fixture(autouse=True)
+def one_release_live(gateway, tmp_path):  # noqa: F811
+    """Begins on 1.1.0 or 1.1.1, with nothing held; ends with exactly one release serving, and nothing open."""
+    for release in ("1.1.0", "1.1.1", "1.2.0"):
+        changeover("edge1", f"unhold tasktracker {release}", check=False)
+    if live()["release"]["live"] == "1.0.0":
+        first = pyinfra("deploy.py", "-y", "--data", "release=1.1.0", *data(tmp_path, QUICK))
+        assert first.code == 0, first.text
+    if served(gateway) != live()["release"]["live"]:
+        pytest.fail("the gateway does not serve what the hosts say is live, before the fault")
+    yield
+    changeover("edge1", "recover tasktracker", check=False)
+    state = live()
+    assert state["lease"] is None and state["pending"] == []
+    assert {served(gateway) for _ in range(10)} == {state["release"]["live"]}
+    assert all(live(host=host)["generation"] == state["generation"] for host in ("app1", "app2", "data1"))
+    assert "broken" not in changeover("edge1", "audit tasktracker --verify")
+
+
+def served(client: httpx.Client) -> str:
+    """The release that answers through the gateway."""
+    return client.get("/api/health").json()["release"]
+
+
+def other(release: str) -> str:
+    """The release to go to: both know the same schema."""
+    return "1.1.1" if release == "1.1.0" else "1.1.0"
+
+
+def test_a_release_that_breaks_after_the_switch_goes_back_and_is_held(gateway, tmp_path):  # noqa: F811
+    before = live()
+    words = data(tmp_path, {**QUICK, "tasktracker.services.api.env.BROKEN_AFTER": "1"})
+    run = pyinfra("deploy.py", "-y", "--data", "release=1.2.0", *words)
+    assert run.code == 1
+    assert "probes failed (limit 0)" in run.text
+    assert f"tasktracker is back on {before['release']['live']}" in run.text
+    assert "its traffic is on the release before" in run.text
+    assert "Traceback" not in run.text
+    assert live()["release"]["live"] == before["release"]["live"]
+    made = json.loads((ROOT / "reports" / "latest" / "record.json").read_text())
+    assert made["outcome"] == "rolled_back" and made["probe"]["failed"] > 0
+    again = pyinfra("deploy.py", "-y", "--data", "release=1.2.0", *words)
+    assert again.code == 1 and "1.2.0 is held" in again.text
+
+
+def test_a_slot_that_never_gets_ready_is_never_switched_to(gateway, tmp_path):  # noqa: F811
+    before = live()
+    never = {"http": "/api/health/detailed", "json": {"status": "never"}, "timeout": "3s"}
+    words = data(tmp_path, {**QUICK, "tasktracker.services.api.ready": never})
+    release = other(before["release"]["live"])
+    run = pyinfra("deploy.py", "-y", "--data", f"release={release}", *words)
+    assert run.code == 1
+    assert 'must say {"status": "never"}' in run.text and "is not ready after 3 s" in run.text
+    assert live()["generation"] == before["generation"]
+
+
+def test_an_image_that_is_not_in_the_registry(gateway, tmp_path):  # noqa: F811
+    before = live()
+    run = pyinfra("deploy.py", "-y", "--data", "release=9.9.9", *data(tmp_path, QUICK))
+    assert run.code == 1
+    assert "tasktracker/api:9.9.9" in run.text and "Traceback" not in run.text
+    assert live()["generation"] == before["generation"]
+
+
+def test_two_deploys_at_once_are_one(gateway, tmp_path):  # noqa: F811
+    words = pyinfra_words("deploy.py", "-y")
+    first = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_for("the lock", lambda: "held" in changeover("edge1", "lock tasktracker show"), 60)
+    second = pyinfra("deploy.py", "-y")
+    printed = first.communicate(timeout=300)[0].decode()
+    assert first.returncode == 0, printed
+    assert second.code == 1 and "tasktracker is locked by" in second.text
+
+
+def test_control_machine_killed_in_the_soak_goes_back_within_the_lease(gateway, tmp_path):  # noqa: F811
+    """Nobody is left to decide: the coordinator's own timer takes the traffic back."""
+    before = live()
+    release = other(before["release"]["live"])
+    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "10m"})
+    run = subprocess.Popen(
+        pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words),
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for("the switch", lambda: served(gateway) == release, 180)
+    time.sleep(3)
+    run.send_signal(signal.SIGKILL)
+    run.wait(10)
+    killed = time.monotonic()
+    wait_for("the old release", lambda: served(gateway) == before["release"]["live"], 15 + 5)
+    assert time.monotonic() - killed <= 15 + 5
+    wait_for("the end of the lease", lambda: live()["lease"] is None, 30)
+
+
+@pytest.mark.parametrize("after", [6, 12])
+def test_control_machine_killed_before_the_switch_leaves_the_old_release(gateway, tmp_path, after):  # noqa: F811
+    before = live()
+    release = other(before["release"]["live"])
+    run = subprocess.Popen(
+        pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *data(tmp_path, QUICK)),
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    end = time.monotonic() + after
+    while time.monotonic() < end and live()["generation"] == before["generation"]:
+        time.sleep(0.5)
+    run.send_signal(signal.SIGKILL)
+    run.wait(10)
+    wait_for("the old release", lambda: served(gateway) == before["release"]["live"], 15 + 5)
+    wait_for("the lock to expire", lambda: "free" in changeover("edge1", "lock tasktracker show"), 70)
+    again = pyinfra("deploy.py", "-y", "--data", f"release={release}", *data(tmp_path, QUICK))
+    assert again.code == 0, again.text
+    assert served(gateway) == release
+
+
+def test_gateway_host_reboots_in_the_soak(gateway, tmp_path):  # noqa: F811
+    """An unconfirmed switch does not survive the boot: the old release serves before anybody does anything."""
+    before = live()
+    release = other(before["release"]["live"])
+    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "10m", "tasktracker.release.lease": "10m"})
+    run = subprocess.Popen(
+        pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words),
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for("the switch", lambda: served(gateway) == release, 180)
+    run.send_signal(signal.SIGKILL)
+    run.wait(10)
+    ssh("edge1", "systemctl reboot", check=False)
+    time.sleep(5)
+    wait_for("the gateway", lambda: served(gateway) == before["release"]["live"], 90)
+    wait_for("the end of the lease", lambda: live()["lease"] is None, 60)
+
+
+def test_on_call_goes_back_without_the_control_machine(gateway, tmp_path):  # noqa: F811
+    """One command on any host; the old slot is warm, so it is quick; and it counts on the old slot itself."""
+    before = live()
+    release = other(before["release"]["live"])
+    run = pyinfra("deploy.py", "-y", "--data", f"release={release}", *data(tmp_path, QUICK))
+    assert run.code == 0, run.text
+    assert "sudo changeover rollback tasktracker" in run.text
+    began = time.monotonic()
+    said = changeover("app2", "rollback tasktracker --why 'a test'")
+    assert time.monotonic() - began < 30
+    assert f"is back on {before['release']['live']}" in said
+    assert served(gateway) == before["release"]["live"]
+    again = pyinfra("deploy.py", "-y", "--json")
+    assert again.code == 0, again.text
+    assert live()["release"]["live"] == before["release"]["live"], "a deploy without release= keeps what is live"
