@@ -54,7 +54,7 @@ def test_compose_file_of_a_second_system(golden: Callable[[str, str], None]) -> 
 RESOURCES = {
     "postgres": (2.0, "2G", 0.5, "512M"),
     "nats": (0.5, "512M", 0.1, "64M"),
-    "worker": (2.0, "2G", 0.5, "512M"),
+    "worker-blue": (2.0, "2G", 0.5, "512M"),
     "api-blue": (1.0, "1G", 0.25, "256M"),
     "dashboard-blue": (0.5, "512M", 0.1, "128M"),
 }
@@ -62,11 +62,10 @@ RESOURCES = {
 HEALTH = {
     "postgres": ("10s", "5s", 5, "10s"),
     "nats": ("10s", "5s", 3, "10s"),
-    "worker": ("30s", "10s", 3, "40s"),
+    "worker-blue": ("30s", "10s", 3, "40s"),
     "api-blue": ("5s", "3s", 3, "15s"),
     "dashboard-blue": ("5s", "3s", 3, "20s"),
 }
-PLACES = {"postgres": "data1", "nats": "data1", "worker": "app1", "api-blue": "app1", "dashboard-blue": "edge1"}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +109,7 @@ def test_ports_are_the_guides_and_only_private(services: dict[str, Any]) -> None
     assert services["nats"]["ports"] == ["172.30.99.14:4222:4222", "127.0.0.1:8222:8222"]
     assert services["api-blue"]["ports"] == ["172.30.99.12:18000:8000"]
     assert services["dashboard-blue"]["ports"] == ["172.30.99.11:18010:3000"]
-    assert "ports" not in services["worker"] and "ports" not in services["scheduler"]
+    assert "ports" not in services["worker-blue"] and "ports" not in services["scheduler-blue"]
 
 
 def test_production_closes_development_ports() -> None:
@@ -126,16 +125,19 @@ def test_layers_are_in_their_order() -> None:
 
 
 def test_a_singleton_runs_on_the_first_host_of_its_group_only() -> None:
-    assert "scheduler" in compose(staging_hosts(), "tasktracker", "app1")["services"]
-    assert "scheduler" not in compose(staging_hosts(), "tasktracker", "app2")["services"]
-    assert "worker" in compose(staging_hosts(), "tasktracker", "app2")["services"]
+    assert sorted(compose(staging_hosts(), "tasktracker", "app1")["services"]) == [
+        "api-blue",
+        "scheduler-blue",
+        "worker-blue",
+    ]
+    assert sorted(compose(staging_hosts(), "tasktracker", "app2")["services"]) == ["api-blue", "worker-blue"]
 
 
 def test_one_host_may_be_all_of_it() -> None:
     hosts = good()
     data = {key: value for _, _, values in hosts for key, value in values.items()} | {"address": "10.0.0.9"}
     alone: Hosts = [("one", ["edge", "app", "data", "shop", "hello", "staging"], data)]
-    assert sorted(compose(alone, "shop", "one")["services"]) == ["api-blue", "clock", "db", "queue"]
+    assert sorted(compose(alone, "shop", "one")["services"]) == ["api-blue", "clock-blue", "db", "queue"]
     assert sorted(compose(alone, "hello", "one")["services"]) == ["web"]
     plan = fleet.load(alone)
     assert [h.name for h in plan.gateways("shop")] == ["one"] and plan.coordinator("shop").name == "one"
@@ -240,33 +242,40 @@ def test_a_health_url_with_a_query_is_one_word_to_the_shell() -> None:
     assert "curl -fsS -o /dev/null -m 5 'http://127.0.0.1:8000/health?a=1&b=2';" in test
 
 
-LIVE = Live(
-    release=Releases(live="1.0.0"), slots={"api": SlotState(live="green", blue="0.9.0", green="1.0.0")}
-)
+def at(release: str) -> Live:
+    """A shop and a tasktracker of which one release is live, in blue."""
+    names = ("api", "worker", "scheduler", "dashboard", "clock")
+    return Live(release=Releases(live=release), slots={name: SlotState(live="blue", blue=release) for name in names})
+
+
+LIVE = Live(release=Releases(live="1.0.0"), slots={"api": SlotState(live="green", blue="0.9.0", green="1.0.0")})
 
 
 def test_each_filled_slot_runs_its_own_release() -> None:
     services = compose(good(), "shop", "app1", LIVE)["services"]
-    images = {name: body["image"] for name, body in services.items() if name.startswith("api")}
+    images = {name: body["image"] for name, body in services.items()}
     assert images == {
         "api-blue": "registry.test:5000/shop/api:0.9.0",
         "api-green": "registry.test:5000/shop/api:1.0.0",
+        "clock-blue": "registry.test:5000/shop/clock:1.0.0",
     }
     assert services["api-green"]["environment"]["DEPLOYMENT_SLOT"] == "green"
     assert services["api-green"]["ports"] == ["10.0.0.12:18001:8000"]
-    assert services["clock-blue"]["image"] == "registry.test:5000/shop/clock:1.0.0"
+    assert services["api-green"]["labels"]["changeover.release"] == "1.0.0"
+    assert services["api-green"]["labels"]["changeover.slot"] == "green"
 
 
 def test_a_release_leaves_the_database_and_the_broker_alone() -> None:
-    before, after = (compose(staging_hosts(), "tasktracker", "data1", Live(release=Releases(live=r))) for r in ("1.0.0", "1.1.0"))
+    before, after = (compose(staging_hosts(), "tasktracker", "data1", at(release)) for release in ("1.0.0", "1.1.0"))
     assert before == after
-    apps = [compose(staging_hosts(), "tasktracker", "app1", Live(release=Releases(live=r)))["services"] for r in ("1.0.0", "1.1.0")]
-    assert apps[0]["worker"] != apps[1]["worker"]
-    assert apps[1]["worker"]["labels"]["changeover.release"] == "1.1.0"
+    one, two = (compose(staging_hosts(), "tasktracker", "app1", at(r))["services"] for r in ("1.0.0", "1.1.0"))
+    assert one["worker-blue"] != two["worker-blue"]
+    assert two["worker-blue"]["labels"]["changeover.release"] == "1.1.0"
 
 
 @pytest.mark.parametrize(
-    "asked, live, release", [(None, Live(), "1.0.0"), (None, Live(release=Releases(live="1.1.0")), "1.1.0"), ("2.0", LIVE, "2.0")]
+    "asked, live, release",
+    [(None, Live(), "1.0.0"), (None, at("1.1.0"), "1.1.0"), ("2.0", LIVE, "2.0"), ("2.0", Live(), "2.0")],
 )
 def test_which_release_a_run_is_about(asked: str | None, live: Live, release: str) -> None:
     hosts = good()
