@@ -14,8 +14,8 @@ FILE = "audit.jsonl"
 def add(site: Site, entry: dict[str, Any], state: dict[str, Any], outcome: str) -> None:
     """Writes down the end of a change; once, also when a crash makes it be called again."""
     path = site.kept(FILE)
-    last = records.last(path)
-    if last and last["n"] >= entry["n"]:
+    newest = last(site)
+    if newest and newest["n"] >= entry["n"]:
         return
     line = {
         "n": entry["n"],
@@ -31,10 +31,15 @@ def add(site: Site, entry: dict[str, Any], state: dict[str, Any], outcome: str) 
     records.append(path, line, chained=True)
 
 
+def last(site: Site) -> dict[str, Any] | None:
+    """The newest line. Raises Stop (6)."""
+    return records.last(site.kept(FILE))
+
+
 def head(site: Site) -> dict[str, Any]:
     """{"n", "head"}: the number and digest of the last line, to be kept elsewhere. Raises Stop (6)."""
-    last = records.last(site.kept(FILE))
-    return {"n": last["n"], "head": last["check"]} if last else {"n": 0, "head": ""}
+    newest = last(site)
+    return {"n": newest["n"], "head": newest["check"]} if newest else {"n": 0, "head": ""}
 
 
 def verified(site: Site) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostcmd import clock, durable, moves, recover, state
+from hostcmd import audit, clock, durable, moves, recover, state
 from hostcmd.site import Site
 from hostcmd.state import State
 from hostcmd.stop import LOCKED, OK, STALE, USAGE, Stop
@@ -132,6 +132,11 @@ def _same_switch(site: Site, call: Call, lease: Mapping[str, Any] | None, settle
     if lease and call.txn in (None, lease["txn"]):
         return
     now = f"the open one is {lease['txn']}" if lease else "none is open"
+    last = audit.last(site)
+    if last and last["verb"] == "rollback" and not settled:
+        settled = [
+            f"rollback to {last['to']} by {last['by']} at {last['at']}: {last['why'] or 'no reason given'}"
+        ]
     reason = f"; {'; '.join(settled)}" if settled else ""
     raise Stop(
         STALE,

@@ -137,6 +137,8 @@ def test_another_boot_ends_the_lease_and_a_clock_does_not(switched, monkeypatch)
     switched.reboot()
     assert "went back" in switched.ok("recover --all")["message"]
     all_serve(switched, BLUE)
+    code, said = switched.type("confirm tasktracker --txn T1")
+    assert code == 4 and "T1 was not confirmed within 90 s" in said["error"]
 
 
 def test_what_was_kept_warm_long_enough_is_stopped(switched, monkeypatch):
