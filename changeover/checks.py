@@ -9,6 +9,7 @@ from typing import Any
 
 from changeover.plan import Plan, placeholders
 from changeover.problems import Problem, nearest
+from changeover.routes import health_paths, route_of
 from changeover.settings import NAME, App, Container, Postgres, Service, System
 
 # What was meant as a placeholder and is none: {secret}, {Secret.X}, {secret.MY-KEY}
@@ -34,7 +35,14 @@ def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the invento
             ]
     if found:
         return found  # ports and routes are only worth a look once the hosts are known
-    return [*_ports(plan, file_of), *_domains(plan, file_of), *_folders(plan, file_of), *_volumes(plan, file_of)]
+    watched = [p for name, system in plan.systems.items() for p in _watched(name, file_of[name], system)]
+    return [
+        *_ports(plan, file_of),
+        *_domains(plan, file_of),
+        *_folders(plan, file_of),
+        *_volumes(plan, file_of),
+        *watched,
+    ]
 
 
 def _run(plan: Plan) -> Iterable[Problem]:
@@ -149,6 +157,23 @@ def _migrations(name: str, file: str, system: System) -> Iterable[Problem]:
                 f"{name}.migrations.{key}",
                 f"{wanted!r} is no service of kind {kind.__name__.lower()}{nearest(wanted, names)}",
             )
+
+
+def _watched(name: str, file: str, system: System) -> Iterable[Problem]:
+    """What the prober asks must be answered by the system; a release that nothing looks at is not watched."""
+    release = system.release
+    asked = {f"{name}.release.probe.{number}.path": one.path for number, one in enumerate(release.probe)}
+    for path, wanted in asked.items():
+        if not route_of(system, wanted):
+            yield Problem(file, path, f"no route of {name} leads to {wanted}")
+    if release.websocket:
+        route = route_of(system, release.websocket)
+        if not route or not route.websocket:
+            yield Problem(file, f"{name}.release.websocket", f"no route with websocket leads to {release.websocket}")
+    traffic = any(isinstance(service, App) and service.slots and service.routes for service in system.services.values())
+    if traffic and not release.probe and not health_paths(system):
+        message = "is missing: no health path is behind its service's route, so a release would not be watched"
+        yield Problem(file, f"{name}.release.probe", message)
 
 
 def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:

@@ -167,6 +167,11 @@ class Prober:
                 raise ProbeError(f"{self.config.base_url}: the prober did not start: {why}; see {self.out}")
             time.sleep(0.1)
 
+    @property
+    def running(self) -> bool:
+        """Whether it still asks."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> dict[str, Any]:
         """Ends it, when it still runs, and gives the summary of its file. Raises ProbeError, OSError."""
         if self._process is None:

@@ -82,11 +82,16 @@ def from_validation(error: ValidationError, model: type[BaseModel], file: str, p
     return problems
 
 
+def keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a model as a person writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
 def _message(finding: Any, owner: type[BaseModel] | None) -> str:
     kind, value, context = finding["type"], finding["input"], finding.get("ctx", {})
     it_is = f" (it is {shown(value)})"
     if kind == "extra_forbidden":
-        return f"unknown key{nearest(str(finding['loc'][-1]), owner.model_fields if owner else ())}"
+        return f"unknown key{nearest(str(finding['loc'][-1]), keys(owner) if owner else ())}"
     if kind == "value_error":
         return finding["msg"].removeprefix("Value error, ")
     if kind == "kind":
@@ -113,8 +118,8 @@ def _walk(model: Any, loc: Sequence[Any]) -> tuple[list[str], type[BaseModel] | 
         if tagged := _tagged(current, part):
             current = tagged
             continue
-        if get_origin(_plain(current)) is dict:
-            current = get_args(_plain(current))[1]
+        if get_origin(_plain(current)) in (dict, list):
+            current = get_args(_plain(current))[-1]
         elif inner:
             owner = inner[0]
             field = owner.model_fields.get(str(part))

@@ -24,6 +24,8 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("fleet.gateway", settings.Gateway),
     ("SYSTEM", settings.System),
     ("SYSTEM.tls", settings.Tls),
+    ("SYSTEM.release", settings.Releasing),
+    ("SYSTEM.release.probe, one of the list", settings.Probe),
     ("SYSTEM.migrations", settings.Migrations),
     ('SYSTEM.services.NAME (kind="app", the default)', settings.App),
     ('SYSTEM.services.NAME (kind="postgres")', settings.Postgres),
@@ -31,6 +33,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("SYSTEM.services.NAME.slots", settings.Slots),
     ("SYSTEM.services.NAME.routes.PREFIX", settings.Route),
     ("SYSTEM.services.NAME.health", settings.Health),
+    ("SYSTEM.services.NAME.ready", settings.Ready),
     ("--data (a run's own)", settings.Run),
 ]
 
@@ -46,7 +49,7 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _default(field)
         what = (field.description or "").replace("|", "\\|")
-        yield f"| `{name}` | {_type(field.annotation)} | {default} | {what} |"
+        yield f"| `{field.alias or name}` | {_type(field.annotation)} | {default} | {what} |"
     yield ""
 
 

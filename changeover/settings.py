@@ -23,7 +23,7 @@ from changeover.settings_services import (
     Service,
     Slots,
 )
-from changeover.words import DOMAIN, NAME, USER, Duration, Folder, Name, Port, Release, Size, Text
+from changeover.words import DOMAIN, NAME, REACH, USER, Duration, Folder, Name, Port, Release, Size, Text
 
 __all__ = [
     "NAME",
@@ -82,8 +82,10 @@ class Gateway(Limits):
         "30s",
         description="idle time of connections to apps; must be shorter than the apps' own, or POSTs fail",
     )
-    reach: Text | None = Field(
-        None, description="host:port at which the control machine reaches it; default: address and https_port"
+    reach: str | None = Field(
+        None,
+        pattern=REACH,
+        description="address:port at which the control machine reaches it; default: the host's address, https_port",
     )
     cpus: float = Field(0.5, gt=0, allow_inf_nan=False, description="CPU limit in cores")
     memory: Size = Field("256M", description="memory limit")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from changeover.settings_common import Strict
-from changeover.words import Duration, HttpPath
+from changeover.words import Duration, HttpPath, seconds
+
+SHORTEST_LEASE = 10  # seconds: it is renewed every third of it, and to ask for that takes a moment
+LONGEST_SOAK = 86400  # seconds
 
 
 class Migrations(Strict):
@@ -23,9 +27,17 @@ class Probe(Strict):
     """A request that the deploy sends through the gateway, again and again, while it switches and soaks."""
 
     path: HttpPath = Field(description="path on the gateway")
-    method: Literal["GET", "POST"] = Field("GET", description="a POST's body may hold {id}, new each time")
+    method: Literal["GET", "POST"] = Field("GET", description="a POST's body holds {id}, new each time")
     json_: dict[str, Any] = Field({}, alias="json", description="body of a POST")
     expect: int = Field(200, ge=100, le=599, description="the right status code")
+
+    @model_validator(mode="after")
+    def _a_body_for_a_post(self) -> Probe:
+        if self.method == "GET" and self.json_:
+            raise ValueError("json is the body of a POST, and this is a GET")
+        if self.method == "POST" and "{id}" not in json.dumps(self.json_):
+            raise ValueError("a POST needs {id} in its json; without it all are the same, and a lost one shows nowhere")
+        return self
 
 
 class Releasing(Strict):
@@ -37,4 +49,12 @@ class Releasing(Strict):
     keep: int = Field(5, ge=2, description="releases whose images stay on the hosts")
     probe: list[Probe] = Field([], description="requests of the deploy's own prober; default: each route's health path")
     websocket: HttpPath | None = Field(None, description="path of a WebSocket that the prober keeps open")
-    max_failed: int = Field(0, ge=0, description="failed probes during the soak that still pass")
+    max_failed: int = Field(0, ge=0, description="failed probes, from before the switch on, that still pass")
+
+    @model_validator(mode="after")
+    def _times_that_work(self) -> Releasing:
+        if seconds(self.lease) < SHORTEST_LEASE:
+            raise ValueError(f"lease {self.lease} is too short to be renewed in time; give {SHORTEST_LEASE}s or more")
+        if seconds(self.soak) > LONGEST_SOAK:
+            raise ValueError(f"soak {self.soak} is too long; a deploy watches all the time, give 24h or less")
+        return self

@@ -127,6 +127,12 @@ class App(Container):
             raise ValueError("slots or publish need port, the one in the container")
         if self.routes and not (self.slots or self.publish):
             raise ValueError("routes need slots (or publish) for the gateway to reach")
+        if self.ready and not self.slots:
+            raise ValueError("ready needs slots; an idle slot is asked on its own port")
+        if self.publish and "drain" in self.model_fields_set:
+            raise ValueError(
+                "drain is for what has two slots; with publish it is stopped after stop_grace, and replaced"
+            )
         if self.singleton and self.slots:
             raise ValueError("a singleton has no slots; it is stopped and started")
         if self.slots and not self.health:

@@ -21,6 +21,7 @@ ROUTE = r"^/[a-z0-9_/-]*$"
 DOMAIN = r"^[a-z0-9-]+(\.[a-z0-9-]+)*$"
 ASSETS = r"^[a-z0-9_-]+/$"
 EXTENSION = r"^[a-z][a-z0-9_-]{0,62}$"
+REACH = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}:[0-9]{1,5}$"
 USER = r"^[a-z][a-z0-9-]{0,30}$"
 # What a person is told when a text does not fit.
 PATTERNS = {
@@ -33,6 +34,7 @@ PATTERNS = {
     DOMAIN: "must be a host name in small letters, as in tasks.example.com",
     ASSETS: "must be one folder below the prefix with / at its end, as in assets/",
     EXTENSION: "must be the name of an extension, as in vector",
+    REACH: "must be an IPv4 address and a port, as in 127.0.0.1:8443",
     USER: "must be small letters, digits and -; 31 at most, first a letter",
 }
 

@@ -8,6 +8,8 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, deploy, operation
 
 from changeover.fleet import Plan
+from changeover.routes import health_path
+from changeover.settings import App
 from facts.gateway import Answers
 from operations import flow
 
@@ -29,15 +31,12 @@ def gateway_checks(plan: Plan, system: str) -> dict[str, str]:
     settings = plan.systems[system]
     scheme, port = ("https", plan.fleet.gateway.https_port) if settings.tls else ("http", plan.fleet.gateway.http_port)
     paths: dict[str, str] = {}
-    for service in settings.services.values():
-        for prefix, route in getattr(service, "routes", {}).items():
-            bare = prefix.rstrip("/")
-            health = service.health.http if service.health and service.health.http else prefix
-            outside = f"{bare}{health}" if route.strip else health
-            if outside.startswith(f"{bare}/"):
-                paths[outside] = HEALTHY
+    for service in [one for one in settings.services.values() if isinstance(one, App)]:
+        for prefix, route in service.routes.items():
+            if health := health_path(service, prefix, route):
+                paths[health] = HEALTHY
             elif not route.websocket:
-                paths.setdefault(f"{bare}/", REACHED)
+                paths.setdefault(f"{prefix.rstrip('/')}/", REACHED)
     return {f"{scheme}://{settings.domain}:{port}{path}": least for path, least in paths.items()}
 
 

@@ -16,6 +16,7 @@ from changeover.hostconfig import config
 from changeover.plan import Plan
 from facts.peers import PeerKeys
 from hostcmd.build import archive
+from operations import units
 from operations.files import tree
 
 BINARY = "/usr/local/bin/changeover"
@@ -23,22 +24,29 @@ ETC = "/etc/changeover"
 USER = "changeover"
 HOME = "/var/lib/changeover/peer"
 UNITS = "/etc/systemd/system"
+AT_BOOT = {  # before the engine, and after it
+    "changeover-gateway.service": "changeover/gateway.service.j2",
+    "changeover-recover.service": "changeover/recover.service.j2",
+}
 
 
 @deploy("host command")
 def installed(plan: Plan, name: str) -> None:
     """The command, its settings of every system of this host, and its key. Arguments: the plan; this host's name."""
-    server.user(name="user that peers log in as", user=USER, home=HOME, system=True, shell="/bin/sh")
+    # Not ensure_home: the folder is root's, see peers; the user would be given it back with each run.
+    server.user(name="user that peers log in as", user=USER, home=HOME, system=True, shell="/bin/sh", ensure_home=False)
     systems = [system for system in plan.systems if system in plan.hosts[name].groups]
     tree(
         name="command, settings, recovery at boot",
         files=[
             File(BINARY, archive(), mode="755"),
             *(File(f"{ETC}/{system}.json", config(plan, system, name)) for system in systems),
-            File(f"{UNITS}/changeover-recover.service", render("changeover/recover.service.j2", command=BINARY)),
+            *(File(f"{UNITS}/{unit}", render(template, command=BINARY)) for unit, template in AT_BOOT.items()),
         ],
         directories=[Directory(ETC)],
     )
+    for unit in host.loop(list(AT_BOOT)):
+        units.enabled(name=f"{unit} runs at boot", unit=unit)
     key(name="key of its own", path=f"{ETC}/peer_key")
 
 

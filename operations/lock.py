@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 import gevent
+from paramiko import SSHException
 from pyinfra import host, inventory
 from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.state import StateStage
@@ -17,13 +18,22 @@ from operations.host_command import BINARY
 
 TTL = 60  # seconds without a heartbeat after which another run may take it
 BEAT = 20  # seconds between heartbeats
+LIMIT = 60  # seconds for one answer of the host command
 
 
-def ask(host: Any, *words: str) -> tuple[bool, list[str]]:
-    """Asks the host command without it counting as a change; whether it did, and what it said."""
+def ask(host: Any, *words: str, limit: int = LIMIT) -> tuple[bool, list[str]]:
+    """Asks the host command without it counting as a change; whether it did, and what it said.
+
+    Arguments: the host; verb, system and options; seconds until it must have answered. A host that does not answer has
+    not done it.
+    """
     # Heartbeats and the release run in greenlets of their own, where pyinfra's context is not set.
     with ctx_state.use(host.state), ctx_config.use(host.state.config), ctx_host.use(host):
-        done, output = host.run_shell_command(StringCommand(shlex.join([BINARY, *words])), _sudo=True)
+        try:
+            command = StringCommand(shlex.join([BINARY, *words]))
+            done, output = host.run_shell_command(command, _sudo=True, _timeout=limit)
+        except (TimeoutError, OSError, SSHException) as error:
+            return False, [f"{host.name} does not answer: {error or f'within {limit} s'}"]
     return done, [*output.stdout_lines, *output.stderr_lines]
 
 

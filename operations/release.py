@@ -15,8 +15,10 @@ from changeover.live import Live
 from changeover.plan import Plan
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.words import whole_seconds
-from operations import flow, watch
+from operations import flow, lock, watch
 from operations.host_command import BINARY
+
+BACK = 600  # seconds for the way back: slots that were stopped are started and must be healthy
 
 
 @deploy("release")
@@ -149,15 +151,11 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
 
     def run(state: Any, host: Any) -> bool:
-        def call(*words: str) -> tuple[bool, str]:
-            done, output = host.run_shell_command(StringCommand(shlex.join([BINARY, *words])), _sudo=True)
-            return done, "\n".join(output.stdout_lines + output.stderr_lines)
-
-        reasons = watch.soak(plan.value, system, renew=lambda: call("renew", system, "--txn", txn))
+        reasons = watch.soak(plan.value, system, renew=lambda: lock.ask(host, "renew", system, "--txn", txn))
         if not reasons:
             return True
-        back, words = call("rollback", system, "--why", reasons[0])
+        back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=BACK)
         watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
-        return flow.fail_here(host, [*reasons, *words.splitlines()])
+        return flow.fail_here(host, [*reasons, *words])
 
     yield FunctionCommand(run, (), {})

@@ -98,7 +98,7 @@ def _missing_files(checked: fleet.Plan) -> list[str]:
         f"{name}.tls.{key}": path
         for name, system in checked.systems.items()
         if system.tls
-        for key, path in system.tls.model_dump().items()
+        for key, path in system.tls.model_dump(exclude_none=True).items()
     }
     return [f"{key}: no file {path} on this machine" for key, path in named.items() if not Path(path).is_file()]
 

@@ -29,3 +29,16 @@ def running(unit: str, reads: Sequence[str] = ()) -> Generator[StringCommand]:
         yield StringCommand("systemctl restart", unit)
     if state.enabled and state.active and not state.stale:
         host.noop(f"{unit} runs, is enabled and has read its files")
+
+
+@operation()
+def enabled(unit: str) -> Generator[StringCommand]:
+    """
+    A unit is enabled, and is left to run when its time comes: at boot.
+
+    + unit: its full name
+    """
+    if host.get_fact(UnitState, unit=unit, reads=[]).enabled:
+        host.noop(f"{unit} is enabled")
+        return
+    yield StringCommand("systemctl enable", unit)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
-from changeover.settings import App
+from changeover.routes import health_paths
 from changeover.words import seconds
 
 PROBERS: dict[str, Prober] = {}
@@ -16,6 +16,7 @@ OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run ha
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
+OWN_HEALTH = "/nginx-health"  # of a system without any slots there is nothing else to ask
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
 
 
@@ -28,25 +29,17 @@ def config(plan: Plan, system: str) -> Config | None:
     own = f"{plan.gateways(system)[0].address}:{gateway.https_port if settings.tls else gateway.http_port}"
     address, _, port = (gateway.reach or own).rpartition(":")
     release = settings.release
-    requests = [Request.model_validate(one.model_dump(by_alias=True)) for one in release.probe]
+    # A GET is sent without a body: not even an empty one, which some servers refuse.
+    asked = [one.model_dump(by_alias=True) | {"json": one.json_ or None} for one in release.probe]
     return Config(
         base_url=f"{'https' if settings.tls else 'http'}://{settings.domain}:{port}",
         address=address,
         ca=settings.tls.ca if settings.tls else None,
-        requests=requests or [Request(path=path) for path in default_paths(plan, system)],
+        requests=[Request.model_validate(one) for one in asked]
+        or [Request(path=path) for path in health_paths(settings) or [OWN_HEALTH]],
         websocket=release.websocket,
         seconds=seconds(release.lease) + seconds(release.soak) + 600 + AFTER,
     )
-
-
-def default_paths(plan: Plan, system: str) -> list[str]:
-    """The health path of each service that is routed, where its route covers it; else the gateway's own."""
-    paths = []
-    for service in plan.systems[system].services.values():
-        if isinstance(service, App) and service.health and service.health.http:
-            health = service.health.http
-            paths += [health for prefix in service.routes if f"{health}/".startswith(prefix.rstrip("/") + "/")]
-    return list(dict.fromkeys(paths)) or ["/nginx-health"]
 
 
 def start(plan: Plan, system: str, txn: str) -> str | None:
@@ -72,7 +65,7 @@ def start(plan: Plan, system: str, txn: str) -> str | None:
     return None
 
 
-def soak(plan: Plan, system: str, renew: Callable[[], tuple[bool, str]]) -> list[str]:
+def soak(plan: Plan, system: str, renew: Callable[[], tuple[bool, list[str]]]) -> list[str]:
     """Watches until the soak is over; gives the reasons for going back, or none.
 
     Arguments: the plan; the system; what renews the lease of the switch: (whether it did, what it said).
@@ -84,7 +77,7 @@ def soak(plan: Plan, system: str, renew: Callable[[], tuple[bool, str]]) -> list
         if time.monotonic() >= due:
             renewed, words = renew()
             if not renewed:
-                return [f"the lease could not be renewed: {words}"]
+                return [f"the lease could not be renewed: {' '.join(words)}"]
             due = time.monotonic() + seconds(release.lease) / 3
         if reasons := judge(system, release.max_failed):
             return reasons
@@ -100,7 +93,7 @@ def judge(system: str, most: int) -> list[str]:
         return []
     found = summary(read(prober.out))
     if found["failed"] <= most:
-        return []
+        return [] if prober.running else [f"the prober has ended, so nothing watches the release; see {prober.out}"]
     first = found["first_failures"][0]
     where = f" (slot {first['slot']})" if first["slot"] else ""
     return [

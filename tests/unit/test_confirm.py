@@ -101,6 +101,7 @@ def test_what_is_asked_of_the_rehearsals_gateway() -> None:
 def test_a_health_path_beside_the_route_is_no_reason_to_fail() -> None:
     hosts = good()
     on_all("shop.services.api.health.http", "/healthz")(hosts)
+    on_all("shop.release", {"probe": [{"path": "/api/items"}]})(hosts)
     assert gateway_checks(fleet.load(hosts), "shop") == {"http://shop.test:80/api/": REACHED}
 
 

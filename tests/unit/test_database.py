@@ -102,6 +102,8 @@ def test_a_migration_that_fails_fails_the_host(run: Run) -> None:
     assert done.failed and "sqlalchemy.exc.ProgrammingError: no such table" in done.lines
 
 
+LONGER = "the migration took longer than 1 s (migrations.timeout)"
+NOTHING = "nothing was switched; to an older release goes: sudo changeover rollback SYSTEM"
 DOCKER = """#!/bin/sh
 echo "$@" >> {log}
 case "$1" in
@@ -117,7 +119,7 @@ esac
     "running, wait, run_, code, says, calls",
     [
         (False, "", "exit 0", 0, "", ["inspect", "compose"]),
-        (False, "", "exit 3", 3, "", ["inspect", "compose"]),
+        (False, "", "exit 3", 3, NOTHING, ["inspect", "compose"]),
         (True, "echo 0", "exit 0", 0, "", ["inspect", "wait", "rm", "compose"]),
         (
             True,
@@ -127,7 +129,7 @@ esac
             "it still runs after 1 s; look: docker logs srv-shop-migrate",
             ["inspect", "wait"],
         ),
-        (False, "", "sleep 9", 124, "the migration took longer than 1 s (migrations.timeout)", ["inspect", "compose"]),
+        (False, "", "sleep 9", 124, f"{LONGER}\n{NOTHING}", ["inspect", "compose"]),
     ],
     ids=["runs", "fails", "an earlier one ends", "an earlier one does not end", "takes too long"],
 )

@@ -106,7 +106,7 @@ def test_all_findings_come_at_once_and_each_once() -> None:
 
     assert sorted(findings(change)) == [
         "error  group_data/hello.py  hello.domian: unknown key; did you mean domain?",
-        "error  group_data/shop.py  shop.services.api.drian: unknown key",
+        "error  group_data/shop.py  shop.services.api.drian: unknown key; did you mean drain?",
         "error  group_data/staging.py  overrides[\"shop.services.api.memory\"]: '512' has no unit; write '512M'",
         "error  inventories/staging.py  app2.address: 'app2' is no IPv4 address such as 10.0.0.11; "
         "the private address other hosts reach it at",

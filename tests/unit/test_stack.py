@@ -237,9 +237,9 @@ def test_a_short_timeout_is_never_none(duration: str, seconds: str) -> None:
 
 def test_a_health_url_with_a_query_is_one_word_to_the_shell() -> None:
     hosts = good()
-    on_all("shop.services.api.health.http", "/health?a=1&b=2")(hosts)
+    on_all("shop.services.api.health.http", "/api/health?a=1&b=2")(hosts)
     test = compose(hosts, "shop", "app1")["services"]["api-blue"]["healthcheck"]["test"][1]
-    assert "curl -fsS -o /dev/null -m 5 'http://127.0.0.1:8000/health?a=1&b=2';" in test
+    assert "curl -fsS -o /dev/null -m 5 'http://127.0.0.1:8000/api/health?a=1&b=2';" in test
 
 
 def at(release: str) -> Live:

@@ -1,0 +1,42 @@
+"""Which path of the gateway leads where: a route is a prefix, and some are taken away before the service sees them."""
+
+from __future__ import annotations
+
+from changeover.settings import App, Route, System
+
+
+def covers(prefix: str, path: str) -> bool:
+    """Whether a path of the gateway, with or without a query, lies at or below a prefix."""
+    return f"{path.partition('?')[0].rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/")
+
+
+def route_of(system: System, path: str) -> Route | None:
+    """The route that a path of the gateway takes: the longest prefix that covers it; None when none does."""
+    found = {
+        prefix: route
+        for service in system.services.values()
+        if isinstance(service, App)
+        for prefix, route in service.routes.items()
+        if covers(prefix, path)
+    }
+    return found[max(found, key=lambda prefix: len(prefix.rstrip("/")))] if found else None
+
+
+def health_path(service: App, prefix: str, route: Route) -> str | None:
+    """The path of the gateway that asks a service's own health path; None when this route does not lead there."""
+    health = service.health
+    if not health or not health.http or health.port not in (None, service.port):
+        return None
+    path = f"{prefix.rstrip('/')}{health.http}" if route.strip else health.http
+    return path if covers(prefix, path) else None
+
+
+def health_paths(system: System) -> list[str]:
+    """All of these of a system, each once."""
+    paths = [
+        health_path(service, prefix, route)
+        for service in system.services.values()
+        if isinstance(service, App)
+        for prefix, route in service.routes.items()
+    ]
+    return list(dict.fromkeys(path for path in paths if path))
