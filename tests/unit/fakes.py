@@ -38,7 +38,10 @@ class Outcome:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """run(operation, responses, **arguments) on one fake host; a second one keeps the run alive when it fails."""
+    """run(operation, responses, **arguments) on one fake host; a second one keeps the run alive when it fails.
+
+    `beside`: what the second host answers, for operations that ask others.
+    """
     seen: list[tuple[str, Command]] = []
     original = FakeConnector.run_shell_command
 
@@ -50,11 +53,13 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
 
     monkeypatch.setattr(FakeConnector, "run_shell_command", recorded)
 
-    def once(operation: Any, responses: dict[Any, Any] | None = None, **arguments: Any) -> Outcome:
+    def once(
+        operation: Any, responses: dict[Any, Any] | None = None, beside: dict[Any, Any] | None = None, **arguments: Any
+    ) -> Outcome:
         seen.clear()
         quick = {"fake_delay": 0, "fake_delay_jitter": 0}
         mine = ("@fake/one", quick | {"fake_responses": responses or {}})
-        state = State(Inventory(([mine, ("@fake/two", quick)], {})), Config())
+        state = State(Inventory(([mine, ("@fake/two", quick | {"fake_responses": beside or {}})], {})), Config())
         with ctx_inventory.use(state.inventory):
             state.set_stage(StateStage.Connect)
             connect_all(state)
