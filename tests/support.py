@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 ROOT = Path(__file__).resolve().parent.parent
 STAGING = "inventories/staging.py"
 STATUS = ROOT / ".rehearsal" / "status.json"
@@ -75,7 +77,7 @@ def wait_for(what: str, look: Callable[[], Any], limit: float) -> Any:
         try:
             if last := look():
                 return last
-        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        except (AssertionError, OSError, subprocess.SubprocessError, httpx.HTTPError, ValueError) as error:
             last = error
         time.sleep(1)
     raise AssertionError(f"{what}: not within {limit:.0f} s; last: {last}")

@@ -25,6 +25,8 @@ def one_release_live(gateway, tmp_path):  # noqa: F811
     if served(gateway) != live()["release"]["live"]:
         pytest.fail("the gateway does not serve what the hosts say is live, before the fault")
     yield
+    for system in ("tasktracker", "hello"):  # what a killed run held would expire by itself in a minute
+        changeover("edge1", f"lock {system} break", check=False)
     changeover("edge1", "recover tasktracker", check=False)
     state = live()
     assert state["lease"] is None and state["pending"] == []
@@ -79,12 +81,14 @@ def test_an_image_that_is_not_in_the_registry(gateway, tmp_path):  # noqa: F811
 
 
 def test_two_deploys_at_once_are_one(gateway, tmp_path):  # noqa: F811
-    words = pyinfra_words("deploy.py", "-y")
+    release = other(live()["release"]["live"])
+    words = pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *data(tmp_path, QUICK))
     first = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     wait_for("the lock", lambda: "held" in changeover("edge1", "lock tasktracker show"), 60)
     second = pyinfra("deploy.py", "-y")
     printed = first.communicate(timeout=300)[0].decode()
     assert first.returncode == 0, printed
+    assert served(gateway) == release
     assert second.code == 1 and "tasktracker is locked by" in second.text
 
 
@@ -128,10 +132,10 @@ def test_control_machine_killed_before_the_switch_leaves_the_old_release(gateway
 
 
 def test_gateway_host_reboots_in_the_soak(gateway, tmp_path):  # noqa: F811
-    """An unconfirmed switch does not survive the boot: the old release serves before anybody does anything."""
+    """A switch that nobody confirms goes back after the boot as well; whoever was in the middle of it is gone."""
     before = live()
     release = other(before["release"]["live"])
-    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "10m", "tasktracker.release.lease": "10m"})
+    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "10m"})
     run = subprocess.Popen(
         pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words),
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

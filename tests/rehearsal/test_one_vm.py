@@ -34,7 +34,7 @@ def test_plan_on_bare_ground_then_deploy_then_nothing():
     assert second.code == 0 and second.changes == 0, second.text
 
     state = json.loads(ssh("bare1", "cat /var/lib/changeover/tasktracker/state.json"))
-    assert state["release"] == "1.0.0" and state["generation"] == 1
+    assert state["release"]["live"] == "1.0.0" and state["generation"] == 1
     health = ssh(
         "bare1", "curl -sk --resolve tasks.staging.test:443:127.0.0.1 https://tasks.staging.test/api/health/detailed"
     )

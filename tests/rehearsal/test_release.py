@@ -1,0 +1,56 @@
+"""The next release and the way back, under load: nobody notices, and every write is there once."""
+
+import time
+
+from rehearsal.load import beside, series
+from tests import support
+from tests.support import changeover, live, pyinfra
+
+
+def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
+    before = live()
+    assert before["release"]["live"] == "1.0.0"
+    words = support.data(tmp_path, {"tasktracker.release.soak": "10s"})
+    marks = {}
+    with beside.load(tmp_path / "load.json", "--rate", "60", "--sockets", "40", seconds=400, requests=30_000) as load:
+        time.sleep(5)
+        run = pyinfra("deploy.py", "-y", "--data", "release=1.1.0", *words)
+        assert run.code == 0, run.text
+        assert "0 of " in run.text and "requests failed, from before the switch on" in run.text
+        assert gateway.get("/api/health").json()["release"] == "1.1.0"
+        marks["released"] = live()
+        began = time.monotonic()
+        said = changeover("app1", "rollback tasktracker --why 'the way back is tested'")
+        marks["back in"] = time.monotonic() - began
+        assert "is back on 1.0.0" in said
+        time.sleep(5)
+    result = load.result
+    assert result["failed"] == 0, (result["failures"], series.failures(load.series))
+    assert result["rows"]["ok"] and result["rows"]["answered"] > 500, result["rows"]
+    assert result["sockets"]["ok"] and result["sockets"]["events"]["received"] > 0, result["sockets"]
+    assert result["posts"] / result["sent"] >= 0.3
+    assert set(result["by_slot"]) == {"blue", "green"}
+    assert marks["back in"] < 60
+    assert marks["released"]["release"] == {"live": "1.1.0", "previous": "1.0.0", "candidate": None}
+    assert {slot["live"] for slot in live()["slots"].values()} == {"blue"}
+
+
+def test_a_release_that_was_gone_back_from_is_held(gateway):
+    run = pyinfra("deploy.py", "-y", "--data", "release=1.1.0")
+    assert run.code == 1
+    assert "1.1.0 is held" in run.text and "sudo changeover unhold tasktracker 1.1.0" in run.text
+    changeover("edge1", "unhold tasktracker 1.1.0")
+    again = pyinfra("deploy.py", "-y", "--json")
+    assert again.code == 0 and again.changes == 0, again.text
+    assert live()["release"]["live"] == "1.0.0"
+
+
+def test_the_maintenance_page(gateway):
+    changeover("edge1", "maintenance tasktracker on --why 'a test'")
+    try:
+        answer = gateway.get("/api/health")
+        assert answer.status_code == 503 and answer.headers["retry-after"] == "60"
+        assert gateway.get("/nginx-health").status_code == 200
+    finally:
+        changeover("edge1", "maintenance tasktracker off")
+    assert gateway.get("/api/health").status_code == 200
