@@ -29,7 +29,7 @@ def ask(check, limit):
         with OPENER.open(check["url"], timeout=limit) as answer:
             status, text = answer.status, answer.read(MOST).decode(errors="replace")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
+        return " ".join(str(error).split()) or type(error).__name__
     try:
         body = json.loads(text) if check["json"] else {}
     except ValueError:
