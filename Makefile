@@ -1,5 +1,5 @@
 # The commands of the README. Each says in one line what it does; python -m rehearsal --help has the rest.
-.PHONY: rehearsal rehearsal-down test test-unit test-faults lint bench venv
+.PHONY: rehearsal rehearsal-down rehearsal-full test test-unit test-faults lint bench venv
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -13,7 +13,7 @@ rehearsal-down: venv  ## nothing is left behind (the image cache stays: python -
 	@$(RUN) -m rehearsal down
 
 test: venv lint test-unit  ## set-up and the tests: under 20 minutes on 2 cores, cold
-	@$(RUN) -m rehearsal job --no-verify
+	@$(RUN) -m rehearsal job --fresh --no-verify
 	@$(RUN) -m pytest tests/server --inventory inventories/staging.py -q
 	@$(RUN) -m pytest tests/rehearsal -q
 
@@ -24,12 +24,16 @@ test-faults: venv  ## the faults: under 35 minutes
 	@$(RUN) -m rehearsal job --no-verify
 	@$(RUN) -m pytest tests/faults -q
 
+rehearsal-full: venv  ## every test and fault in turn; the evidence goes to docs/faults.md
+	@$(RUN) -m rehearsal job --fresh
+	@$(RUN) -m pytest tests/rehearsal tests/faults -q --junitxml=.rehearsal/full.xml; code=$$?; \
+		$(RUN) -m rehearsal.evidence .rehearsal/full.xml > docs/faults.md; exit $$code
+
 lint: venv
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 
 bench: venv  ## the figures, side by side with the alternatives: docs/benchmarks.md
-	@$(RUN) -m rehearsal job --no-verify
 	@$(RUN) -m bench
 
 venv: $(STAMP)

@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         help="a new, empty host in the place of this one: %(choices)s",
     )
     job = verbs.add_parser("job", help="up, then the main job: deploy, seed data, server tests; hosts stay up")
+    job.add_argument("--fresh", action="store_true", help="on new, empty hosts: a first installation")
     job.add_argument("--no-verify", action="store_true", help="leave the server tests out")
     build = verbs.add_parser("build", help="make all images, start no host")
     down = verbs.add_parser("down", help="remove hosts, volumes, network and .rehearsal; keeps the image cache")
@@ -85,7 +86,7 @@ def run(asked: argparse.Namespace, shell: Shell) -> None:
         count = up.build(shell)
         shell.progress.say(f" {count} images are there ({seconds(time.monotonic() - began)})")
         return
-    content = up.up(shell, getattr(asked, "extra", []), getattr(asked, "new", []))
+    content = up.up(shell, getattr(asked, "extra", []), wanted_new(asked))
     shell.progress.say(
         f" up: {' '.join(content['hosts'])} ({seconds(time.monotonic() - began)})\n"
         f" ssh: ssh -F {paths.STATE / 'ssh_config'} app1   gateway: {content['gateway']['url']}"
@@ -95,6 +96,13 @@ def run(asked: argparse.Namespace, shell: Shell) -> None:
 
         summary = job.job(shell, verify=not asked.no_verify)
         shell.progress.say("\n" + "\n".join([*summary, *reach(content)]))
+
+
+def wanted_new(asked: argparse.Namespace) -> list[str]:
+    """Hosts that are to be new and empty. Pure."""
+    if getattr(asked, "fresh", False):
+        return [host.name for host in plan.HOSTS if host.name != "ops1"]  # the registry's host may stay
+    return getattr(asked, "new", [])
 
 
 def show_status(shell: Shell, as_json: bool) -> int:
