@@ -13,9 +13,9 @@ from .paths import ROOT
 
 HEAD = """# Faults and what they did
 
-Each row was run on the rehearsal's five hosts (or one bare one) by `make rehearsal-full`, on {date} UTC at commit {commit}:
-{passed} passed, {failed} failed, in {minutes:.0f} minutes. A fault test ends by checking that exactly one release serves
-everywhere and that nothing is left open, and a deploy after it has nothing left to do.
+Each row was run on the rehearsal's five hosts (or one bare one) by `make rehearsal-full`, on {date} UTC at commit
+{commit}: {passed} passed, {failed} failed, in {minutes:.0f} minutes. A fault of a release ends by checking that exactly
+one release serves everywhere and that nothing is left open; a fault of a deploy, that the next one has nothing to do.
 
 | test | result | seconds |
 |---|---|---|
