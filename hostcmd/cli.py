@@ -126,7 +126,7 @@ def carry_out(site: Site, asked: argparse.Namespace, by: str) -> Answer:
     if verb == "lock":
         return care.locking(site, call, asked.action, asked.ttl)
     if verb in ("hold", "unhold"):
-        return getattr(verbs, verb)(site, call, asked.release)  # type: ignore[no-any-return]
+        return getattr(verbs, verb)(site, call, asked.release)
     return verbs.confirm(site, call)
 
 
