@@ -42,16 +42,21 @@ def new_services(plan: Plan, system: str, live: Live) -> list[str]:
     return unplaced(plan, system, live)
 
 
+def goes_back(plan: Plan, system: str, live: Live) -> bool:
+    """Whether there is a way back: not from a first installation, nor for a system that is replaced in place."""
+    return live.release.live is not None and bool(plan.switched(system))
+
+
 @deploy("release")
 def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """Traffic and workers go to the release, under a lease. Arguments as in stage."""
-    lease = whole_seconds(plan.systems[system].release.lease)
+    lease = whole_seconds(plan.systems[system].release.lease) if goes_back(plan, system, live) else 0
     switched(
         name=f"{system}: traffic goes to {wanted_release(plan, system, live)}",
         plan=Quiet(plan),
         system=system,
         txn=txn,
-        probed=live.release.live is not None,
+        probed=goes_back(plan, system, live),
         words=["switch", system, "--lease", str(lease), "--txn", txn, "--by", actor],
     )
 
@@ -60,7 +65,7 @@ def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
 def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The release is watched; then it is confirmed, or goes back. Arguments as in stage."""
     release = wanted_release(plan, system, live)
-    if live.release.live is not None:  # a first installation has nothing to go back to
+    if goes_back(plan, system, live):
         watched(name=f"{system}: {release} is watched", plan=Quiet(plan), system=system, txn=txn)
     confirmed(
         name=f"{system}: {release} is confirmed",
@@ -122,7 +127,7 @@ def switched(
     + plan: the checked plan
     + system: its name
     + txn: the run's id
-    + probed: whether there is an old release to see
+    + probed: whether there is an old release to see, and to go back to
     + words: of the switch
     """
 
@@ -137,7 +142,8 @@ def switched(
     if probed:
         yield FunctionCommand(begin, (), {})
     yield StringCommand(shlex.join([BINARY, *words]))
-    yield FunctionCommand(done, (), {})
+    if probed:
+        yield FunctionCommand(done, (), {})
 
 
 @operation(is_idempotent=False)

@@ -169,5 +169,5 @@ def rolls_out(system: str) -> bool:
 
 
 def moved() -> list[str]:
-    """Systems that this run takes from one release to another, as it knows when it ends."""
-    return [name for name, state in _live.items() if state.release.live not in (None, release(name))]
+    """Systems that this run takes from one release to another in their other slots, as it knows when it ends."""
+    return [n for n, state in _live.items() if state.release.live not in (None, release(n)) and plan().switched(n)]

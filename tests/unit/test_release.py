@@ -84,7 +84,18 @@ def test_a_first_installation_has_no_old_release_to_see_and_nothing_to_go_back_t
 ) -> None:
     release.switch._inner(plan(), "shop", Live(), "T1", "me@here")  # type: ignore[attr-defined]
     release.confirm._inner(plan(), "shop", Live(), "T1", "me@here")  # type: ignore[attr-defined]
+    assert asked[0][1]["words"][2:4] == ["--lease", "0"]
     assert [(name, found.get("probed")) for name, found in asked] == [("switched", False), ("confirmed", None)]
+
+
+def test_a_system_without_slots_is_replaced_in_place_and_no_lease_says_otherwise(
+    asked: list[tuple[str, dict[str, Any]]],
+) -> None:
+    old = Live(generation=1, release=Releases(live="1.25"))
+    release.switch._inner(plan(None), "hello", old, "T1", "me@here")  # type: ignore[attr-defined]
+    release.confirm._inner(plan(None), "hello", old, "T1", "me@here")  # type: ignore[attr-defined]
+    assert [(name, found.get("probed")) for name, found in asked] == [("switched", False), ("confirmed", None)]
+    assert asked[0][1]["words"][2:4] == ["--lease", "0"]
 
 
 def test_a_release_is_watched_and_then_confirmed(asked: list[tuple[str, dict[str, Any]]]) -> None:
@@ -154,6 +165,7 @@ def test_a_switch_that_fails_leaves_nothing_open(run: Run, monkeypatch: pytest.M
 def test_a_first_installation_is_switched_to_without_a_prober(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "start", lambda *_: pytest.fail("there is no release to see"))
     assert [c.text for c in switch(run, probed=False).commands] == [f"{BINARY} switch shop --txn T1"]
+    assert watch.OPEN == {}, "it has no lease, so nothing goes back by itself"
 
 
 @pytest.mark.parametrize("works", [True, False])

@@ -1,0 +1,98 @@
+"""The last lines of a run, and what its record says of the way back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plans import good, on_all
+
+from changeover import fleet, record
+from changeover.live import Live, Releases
+from operations import run, watch
+from operations.recorder import outcome, summary, way_back
+
+PAGE = Path("reports/x/index.html")
+START = datetime(2026, 11, 21, 14, 3, tzinfo=UTC)
+
+
+def made(**fields: Any) -> record.Record:
+    base: dict[str, Any] = dict(
+        id="x",
+        systems=[record.System(name="shop", release=record.Release(from_="1.0.0", to="1.1.0"))],
+        environment="staging",
+        actor="me@here",
+        started=START,
+        ended=START + timedelta(seconds=71),
+        outcome="ok",
+        changes={"app1": 3, "edge1": 2},
+    )
+    return record.Record(**{**base, **fields})
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    found: dict[str, str] = {}
+    monkeypatch.setattr(watch, "OPEN", found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "failed, open_, ends",
+    [
+        (True, {}, "failed"),
+        (False, {}, "interrupted"),
+        (True, {"shop": watch.WENT_BACK}, "rolled_back"),
+        (True, {"shop": watch.BY_LEASE}, "failed"),
+        (False, {"shop": watch.BY_LEASE}, "interrupted"),
+    ],
+)
+def test_how_a_run_ended(failed: bool, open_: dict[str, str], ends: str) -> None:
+    assert outcome(failed, open_) == ends
+
+
+def test_a_release_ends_with_its_probes_and_its_way_back() -> None:
+    probe = record.Probe(file="probe-shop.jsonl", sent=420, failed=0)
+    assert summary(made(way_back=way_back(["shop"]), probe=probe), PAGE) == [
+        " done        shop 1.1.0 on staging: 5 changes on 2 hosts (71 s)",
+        " probed      0 of 420 requests failed, from before the switch on",
+        " way back    sudo changeover rollback shop   (code only, loses nothing)",
+        " report      reports/x/index.html",
+    ]
+
+
+@pytest.mark.parametrize(
+    "state, says",
+    [
+        (watch.WENT_BACK, "its traffic is on the release before"),
+        (watch.BY_LEASE, "goes back by itself when its lease ends"),
+    ],
+)
+def test_a_run_that_failed_says_what_becomes_of_its_switch(opened: dict[str, str], state: str, says: str) -> None:
+    opened["shop"] = state
+    error = record.Error(where="edge1: 1.1.0 is watched", why="2 of 9 probes failed\nfirst at 14:03", next="mend it")
+    lines = summary(made(outcome="failed", error=error), PAGE)
+    assert lines[1:6] == [
+        " where       edge1: 1.1.0 is watched",
+        " why         2 of 9 probes failed",
+        "             first at 14:03",
+        " next        mend it",
+        f" undone      shop: {says}; see: sudo changeover status shop",
+    ]
+
+
+def test_the_way_back_is_only_of_what_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hello is replaced in place, and a first installation comes from nowhere: neither goes back by a command."""
+    hosts = good()
+    on_all("release", "1.1.0")(hosts)
+    monkeypatch.setattr(run, "_plan", fleet.load(hosts))
+    monkeypatch.setattr(run, "_live", {"shop": Live(release=Releases(live="1.0.0")), "hello": Live()})
+    assert run.moved() == ["shop"]
+    monkeypatch.setattr(run, "_live", {"shop": Live(), "hello": Live(release=Releases(live="1.25"))})
+    on_all("system", "hello")(hosts)
+    monkeypatch.setattr(run, "_plan", fleet.load(hosts))
+    assert run.moved() == [] and way_back([]) is None
+    monkeypatch.setattr(run, "_live", {"shop": Live(release=Releases(live="1.1.0"))})
+    assert run.moved() == []
