@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"changeover {VERSION}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (what, examples) in VERBS.items():
-        lines = [f"  changeover {verb} tasktracker {example}".rstrip() for example in examples]
+        lines = [f"  changeover {verb} shop {example}".rstrip() for example in examples]
         one = verbs.add_parser(
             verb,
             help=what,

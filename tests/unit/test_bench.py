@@ -1,6 +1,7 @@
 """The benchmark's reading of other programs' output, its statistics and its page, on made-up data."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,15 @@ import pytest
 from bench import __main__ as command
 from bench import figures, noop, rehearsal
 from bench.run import BenchError, run
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """The program sets a handler for its whole process; the other tests of this one must not inherit it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
 
 RECAP = """
 PLAY RECAP *********
