@@ -81,10 +81,9 @@ def test_an_alarm_is_set_while_something_is_due_and_no_longer(fleet, leader):
 def test_chain_of_the_audit_holds(fleet, leader):
     """Each line names the one before; the last is about what is live."""
     machine, system, _ = leader
-    said, state = fleet.changeover(machine, system, "audit"), fleet.state(system)
-    if not said.get("ok"):
-        check([f"{leader}: audit: {said.get('error')}"])
-    lines = said["lines"]
+    said, state = fleet.changeover(machine, system, "audit", "--verify"), fleet.state(system)
+    check([] if said.get("verified") else [f"{leader}: audit: {said.get('error')}"])
+    lines = fleet.changeover(machine, system, "audit")["lines"]
     found = (lines[-1]["to"], lines[-1]["generation"]) if lines else None
     wanted = (state["release"]["live"], state["generation"])
     assert found == wanted, f"{leader}: the audit's last line is about {found}, state.json about {wanted}"
