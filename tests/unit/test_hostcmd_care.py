@@ -165,7 +165,7 @@ def test_every_verb_has_help_with_an_example(capsys):
 
     for verb in options.VERBS:
         assert cli.main([verb, "--help"], "/nowhere") == 0
-        assert f"changeover {verb} tasktracker" in capsys.readouterr().out
+        assert f"changeover {verb} shop" in capsys.readouterr().out
 
 
 def test_a_system_that_is_not_here_is_said_without_a_trace(world, capsys):
