@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from paramiko import SSHException
 from pyinfra import host, inventory
-from pyinfra.api import FunctionCommand, StringCommand, operation
+from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_state
 
@@ -35,6 +35,12 @@ def ask(host: Any, *words: str, limit: int = LIMIT) -> tuple[bool, list[str]]:
         except (TimeoutError, OSError, SSHException) as error:
             return False, [f"{host.name} does not answer: {error or f'within {limit} s'}"]
     return done, [*output.stdout_lines, *output.stderr_lines]
+
+
+@deploy("lock")
+def alone(system: str, owner: str, reason: str) -> None:
+    """No other deploy of the system is at work. Arguments as in held."""
+    held(name=f"{system}: no other deploy is at work", system=system, owner=owner, reason=reason)
 
 
 @operation()

@@ -48,7 +48,11 @@ class Recorder(BaseStateCallback):
 
     def _record(self, probes: dict[str, tuple[Path, int, int]]) -> record.Record:
         plan = run.plan()
-        steps = [self._step(op_hash, host, times) for (op_hash, host), times in self.times.items()]
+        steps = [
+            self._step(op_hash, host, times)
+            for (op_hash, host), times in self.times.items()
+            if place(self._name(op_hash))
+        ]
         failed = [step for step in steps if step.outcome == "failed"]
         done = self.state.current_stage >= StateStage.Disconnect and not failed
         ended = datetime.now(UTC)
@@ -73,11 +77,13 @@ class Recorder(BaseStateCallback):
             steps=steps,
         )
 
+    def _name(self, op_hash: str) -> str:
+        return next(iter(self.state.op_meta[op_hash].names), "step")
+
     def _step(self, op_hash: str, host: str, times: list[datetime]) -> record.Step:
         start, end = times[0], times[-1] if len(times) > 1 else datetime.now(UTC)
         meta = self.state.ops[self.state.inventory.get_host(host)][op_hash].operation_meta
-        name = next(iter(self.state.op_meta[op_hash].names), "step")
-        *phase, short = name.split(" | ")
+        phase, short = place(self._name(op_hash)) or ("", "")
         outcome: record.StepOutcome = "failed"
         detail = ""
         if meta.is_complete() and meta.did_succeed():
@@ -87,7 +93,7 @@ class Recorder(BaseStateCallback):
             detail = "\n".join(lines[-TAIL:])
         return record.Step(
             name=short,
-            phase=phase[-1] if phase else "",
+            phase=phase,
             host=host,
             start=start,
             end=end,
@@ -103,6 +109,19 @@ class Recorder(BaseStateCallback):
             return record.Error(where="the control machine", why="the run was interrupted", next=f"run: {self.command}")
         where = f"{', '.join(dict.fromkeys(s.host for s in failed))}: {failed[0].name}"
         return record.Error(where=where, why=failed[0].detail or "it failed without a word", next=again)
+
+
+def place(name: str) -> tuple[str, str] | None:
+    """The phase and the step in pyinfra's name of an operation; None for a barrier, which is no step.
+
+    Names are `phases/FILE.py | DEPLOY | STEP` in a whole deploy and `DEPLOY | STEP` in a single phase; a barrier has no
+    DEPLOY.
+    """
+    parts = name.split(" | ")
+    file = parts.pop(0) if parts[0].endswith(".py") else ""
+    if len(parts) < 2:
+        return None
+    return (Path(file).stem if file else parts[0]), parts[-1]
 
 
 def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:

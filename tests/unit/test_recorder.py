@@ -12,7 +12,7 @@ from plans import good, on_all
 from changeover import fleet, record
 from changeover.live import Live, Releases
 from operations import run, watch
-from operations.recorder import outcome, summary, way_back
+from operations.recorder import outcome, place, summary, way_back
 
 PAGE = Path("reports/x/index.html")
 START = datetime(2026, 11, 21, 14, 3, tzinfo=UTC)
@@ -96,3 +96,16 @@ def test_the_way_back_is_only_of_what_has_one(monkeypatch: pytest.MonkeyPatch) -
     assert run.moved() == [] and way_back([]) is None
     monkeypatch.setattr(run, "_live", {"shop": Live(release=Releases(live="1.1.0"))})
     assert run.moved() == []
+
+
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("phases/services.py | stack | shop: layer 2 is up", ("services", "shop: layer 2 is up")),
+        ("stack | shop: layer 2 is up", ("stack", "shop: layer 2 is up")),
+        ("phases/services.py | layer 2 is healthy on all hosts", None),
+        ("layer 2 is healthy on all hosts", None),
+    ],
+)
+def test_a_step_is_of_its_phase_and_a_barrier_is_no_step(name, found):
+    assert place(name) == found
