@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
+import socket
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -18,6 +22,7 @@ from operations.host_command import BINARY
 
 TTL = 60  # seconds without a heartbeat after which another run may take it
 BEAT = 20  # seconds between heartbeats
+HOLDER = re.compile(r"\(pid (?P<pid>\d+) on (?P<machine>[^)\s]+)\)")
 LIMIT = 60  # seconds for one answer of the host command
 
 
@@ -40,7 +45,7 @@ def ask(host: Any, *words: str, limit: int = LIMIT) -> tuple[bool, list[str]]:
 @deploy("lock")
 def alone(system: str, owner: str, reason: str) -> None:
     """No other deploy of the system is at work. Arguments as in held."""
-    held(name=f"{system}: no other deploy is at work", system=system, owner=owner, reason=reason)
+    held(name=f"{system}: no other deploy is at work", system=system, owner=owner, reason=signed(reason))
 
 
 @operation()
@@ -56,12 +61,29 @@ def held(system: str, owner: str, reason: str) -> Generator[FunctionCommand]:
         host.noop("it is taken when the run begins")
         return
     here = inventory.get_host(host.name)  # the host itself: `host` is whichever is being worked on
-    done, said = ask(here, "lock", system, "acquire", "--owner", owner, "--reason", reason, "--ttl", f"{TTL}s")
+    words = ("lock", system, "acquire", "--owner", owner, "--reason", reason, "--ttl", f"{TTL}s")
+    done, said = ask(here, *words)
+    if not done and left_behind(" ".join(said)):
+        ask(here, "lock", system, "break", "--why", "the run that held it is gone from its control machine")
+        done, said = ask(here, *words)
     if not done:
         yield flow.failure(said)
         return
     _keep(here, system, owner)
     host.noop("this run holds it")
+
+
+def signed(reason: str) -> str:
+    """A reason that also says which process holds the lock, so that its own machine can tell when it is gone."""
+    return f"{reason} (pid {os.getpid()} on {socket.gethostname()})"
+
+
+def left_behind(refusal: str) -> bool:
+    """Whether the lock that a refusal speaks of was held by a process of this machine that does not live any more."""
+    found = HOLDER.search(refusal)
+    if not found or found["machine"] != socket.gethostname():
+        return False
+    return not Path(f"/proc/{found['pid']}").exists() if Path("/proc/self").exists() else False
 
 
 def _keep(host: Any, system: str, owner: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -81,3 +84,14 @@ def test_a_host_that_is_gone_ends_neither_the_heart_nor_the_run(
     assert host.closed == ["closed"]
     done, said = lock.ask(host, "renew", "shop")
     assert not done and said[0].startswith("edge1 does not answer: ")
+
+
+def test_a_lock_of_a_process_that_is_gone_is_known_by_its_own_machine_only():
+    mine = lock.signed("deploy of 1.0.0 by me")
+    assert not lock.left_behind(f"error shop is locked by X for another 40 s: {mine}"), "it lives: this process"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead = mine.replace(f"pid {os.getpid()}", f"pid {gone.pid}")
+    assert lock.left_behind(f"error shop is locked by X for another 40 s: {dead}")
+    assert not lock.left_behind(dead.replace(socket.gethostname(), "another-machine"))
+    assert not lock.left_behind("error shop is locked by somebody: by hand")
