@@ -35,7 +35,8 @@ def up(directory: str, services: Sequence[str], timeout: int) -> Generator[Strin
         f"{base} up -d --no-deps --wait --wait-timeout {timeout} {words} || {{ code=$?;",
         f"echo '--- not up and healthy (limit {timeout} s); state and last lines of each:' >&2;",
         f"{base} ps -a --format 'table {{{{.Service}}}}\\t{{{{.Image}}}}\\t{{{{.Status}}}}' {words} >&2;",
-        f"{base} logs --no-color --tail {LOG_LINES} {words} >&2; exit $code; }}",
+        f"{base} logs --no-color --tail {LOG_LINES} {words} >&2;",
+        f"echo \"wanted images: $({base} config --images {words} | sort -u | tr '\\n' ' ')\" >&2; exit $code; }}",
     )
 
 

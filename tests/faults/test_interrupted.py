@@ -10,7 +10,7 @@ import pytest
 
 from tests import support
 from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
-from tests.support import ROOT, pyinfra, pyinfra_words, ssh, wait_for
+from tests.support import ROOT, data, live, pyinfra, pyinfra_words, ssh, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def healthy(client: httpx.Client) -> bool:
 @pytest.mark.parametrize("seed", range(4))
 def test_control_machine_killed_at_a_random_moment(gateway, seed):  # noqa: F811
     """SIGKILL in mid-deploy: no clean-up can run. The work is real: two containers and three files are missing."""
-    ssh("app2", "docker rm -f tasktracker-worker-1 hello-web-1; rm -f /srv/hello/compose.yaml")
+    ssh("app2", "docker rm -f tasktracker-worker-blue-1 hello-web-1; rm -f /srv/hello/compose.yaml")
     ssh("edge1", "rm -f /srv/gateway/conf/proxy_headers.conf /srv/gateway/loaded")
     process = subprocess.Popen(
         pyinfra_words("deploy.py", "-y"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -87,18 +87,18 @@ def test_an_nginx_configuration_that_nginx_refuses_is_never_in_place(gateway):  
         ssh("edge1", "rm -f /srv/gateway/conf/servers/zzz.conf")
 
 
-def test_an_application_that_never_gets_healthy_stops_the_run(gateway, tmp_path):  # noqa: F811
-    """The last lines of what failed are shown; the other services and layers are not touched."""
+def test_a_worker_that_never_gets_healthy_undoes_the_switch(gateway, tmp_path):  # noqa: F811
+    """New settings that do not work: the old containers go on, and the last lines of the new one are shown."""
+    before = live()
     broken = {
         "tasktracker.services.worker.command": ["sh", "-c", "echo cannot start; exit 3"],
-        "tasktracker.services.worker.start_timeout": "20s",
+        "tasktracker.services.worker.start_timeout": "15s",
+        "tasktracker.services.worker.health.start_period": "2s",
     }
-    data = tmp_path / "staging.py"
-    data.write_text((ROOT / "group_data" / "staging.py").read_text() + f"\noverrides |= {broken!r}\n")
-    run = pyinfra("phases/services.py", "-y", "--group-data", str(data))
+    run = pyinfra("deploy.py", "-y", *data(tmp_path, broken))
     assert run.code == 1
-    assert "tasktracker: layer 2 is up and healthy" in run.text
-    assert "cannot start" in run.text
+    assert "not healthy within 15 s" in run.text and "cannot start" in run.text
+    assert live()["generation"] == before["generation"]
     assert healthy(gateway)
 
 

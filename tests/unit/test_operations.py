@@ -126,7 +126,8 @@ def test_up_starts_and_waits_when_something_differs(run: Run, name: str) -> None
     (command,) = done.commands
     base = "docker compose --project-directory /srv/x -f /srv/x/compose.yaml"
     assert command.text.startswith(f"{base} up -d --no-deps --wait --wait-timeout 60 api-blue worker || {{ code=$?; ")
-    assert command.text.endswith(f"{base} logs --no-color --tail 20 api-blue worker >&2; exit $code; }}")
+    assert f"{base} logs --no-color --tail 20 api-blue worker >&2;" in command.text
+    assert f"$({base} config --images api-blue worker " in command.text and command.text.endswith("exit $code; }")
     assert "--format 'table {{.Service}}\\t{{.Image}}\\t{{.Status}}'" in command.text
 
 
