@@ -45,10 +45,11 @@ class SlotState(_Part):
 
 
 class Live(_Part):
-    """The state of one system. `generation` rises with each committed change."""
+    """The state of one system. `generation` rises when traffic moves, `seq` with each change."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")] = 1
     generation: int = 0
+    seq: int = 0
     release: Releases = Releases()
     slots: dict[str, SlotState] = {}
     held: dict[str, str] = {}

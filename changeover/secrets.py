@@ -7,8 +7,11 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+SHORTEST = 4  # characters; shorter values would mask ordinary words
 
 
 class Secrets:
@@ -80,3 +83,17 @@ def read_env(text: str) -> dict[str, str]:
             value = value[1:-1]
         values[name] = value
     return values
+
+
+class Mask:
+    """Takes secret values out of text that is shown or kept: themselves, and as a URL holds them."""
+
+    def __init__(self, values: Iterable[str]):
+        found = {form for value in values if len(value) >= SHORTEST for form in (value, quote(value, safe=""))}
+        self._values = sorted(found, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text with *MASKED* in the place of each value."""
+        for value in self._values:
+            text = text.replace(value, "*MASKED*")
+        return text

@@ -95,3 +95,36 @@ class Names(FactBase[list[str]]):
 
     def process(self, output: list[str]) -> list[str]:
         return output
+
+
+class AptKnows(FactBase[bool]):
+    """Whether apt's lists hold a package."""
+
+    def requires_command(self, package: str) -> str:
+        return "apt-cache"
+
+    def command(self, package: str) -> str:
+        return f"apt-cache show {shlex.quote(package)} >/dev/null 2>&1 && echo yes; true"
+
+    @staticmethod
+    def default() -> bool:
+        return False
+
+    def process(self, output: list[str]) -> bool:
+        return "yes" in output
+
+
+class Foreign(FactBase[list[str]]):
+    """Those of `paths` that are there and were not written by us."""
+
+    def command(self, paths: list[str]) -> str:
+        names = " ".join(map(shlex.quote, paths))
+        written = f'grep -qxF "$f" {STATE_DIR}/written 2>/dev/null'
+        return f'for f in {names}; do [ -e "$f" ] && ! {written} && echo "$f"; done; true'
+
+    @staticmethod
+    def default() -> list[str]:
+        return []
+
+    def process(self, output: list[str]) -> list[str]:
+        return output

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyinfra import host
 from pyinfra.api import deploy
 
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.words import octets
-from facts.host import Machine, MachineFacts
+from facts.host import Foreign, Machine, MachineFacts
 from operations import flow
 
 SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
+DAEMON = "/etc/docker/daemon.json"  # ours would hide another data-root, and with it all containers
 MIN_DISK = 4096  # MiB: engine, images of two releases
 
 
 @deploy("preflight")
-def preflight(plan: Plan, live: dict[str, Live]) -> None:
+def preflight(plan: Plan, live: dict[str, Live], strangers: Sequence[str] = ()) -> None:
     """Checks this host and what this run asks for.
 
-    Arguments: the plan; what is live of each system.
+    Arguments: the plan; what is live of each system; why this host's word on what is live is not taken.
     """
     machine = host.get_fact(MachineFacts)
-    problems = [*machine_problems(plan, host.name, machine), *release_problems(plan, live)]
+    foreign = host.get_fact(Foreign, paths=[DAEMON])
+    problems = [
+        *machine_problems(plan, host.name, machine),
+        *(
+            f"{host.name}: has a {path} of its own; put its keys into fleet.daemon, then: mv {path} {path}.before"
+            for path in foreign
+        ),
+        *release_problems(plan, live),
+        *strangers,
+    ]
     flow.require(name="the host is fit", problems=problems, fact="fit for what runs on it")
 
 

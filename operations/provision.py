@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import deploy
+from pyinfra.api import StringCommand, deploy, operation
 from pyinfra.facts.server import LinuxDistribution
 from pyinfra.operations import apt, files, server
 
 from changeover.files import Directory, File, render
 from changeover.settings import Fleet
-from facts.host import STATE_DIR, MachineFacts
+from facts.host import STATE_DIR, AptKnows, MachineFacts
 from operations import units
 from operations.files import tree
 
@@ -71,6 +72,8 @@ def docker_repository() -> None:
     """Docker's apt repository, its key pinned by digest (https://docs.docker.com/engine/install/debian/)."""
     distribution: Any = host.get_fact(LinuxDistribution)
     release = distribution["release_meta"]
+    apt.packages(name="certificates of public authorities", packages=["ca-certificates"], update=True, cache_time=86400)
+    tree(name="folder of signing keys", files=[], directories=[Directory("/etc/apt/keyrings")])
     files.download(
         name="signing key of Docker's repository",
         src=f"https://download.docker.com/linux/{release.get('ID', 'debian')}/gpg",
@@ -90,8 +93,21 @@ def docker_repository() -> None:
                 ),
             )
         ],
-        directories=[Directory("/etc/apt/keyrings")],
     )
+    known(name="the repository's packages are known", package=PACKAGES["docker"][0])
+
+
+@operation()
+def known(package: str) -> Generator[StringCommand]:
+    """
+    apt knows a package; a list that is young but older than a new repository does not hold it.
+
+    + package: its name
+    """
+    if host.get_fact(AptKnows, package=package):
+        host.noop(f"apt knows {package}")
+        return
+    yield StringCommand("apt-get update -q")
 
 
 def daemon_json(extra: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from changeover import record, report
 from operations import flow, run, watch
 
 TAIL = 20
+PRIVATE = Path("reports")
 
 
 class Recorder(BaseStateCallback):
@@ -39,9 +40,11 @@ class Recorder(BaseStateCallback):
         """Publishes the record and says the result; does nothing for a run that came to no step."""
         if self.state.current_stage < StateStage.Execute or not self.times:
             return
+        PRIVATE.mkdir(mode=0o700, exist_ok=True)
+        PRIVATE.chmod(0o700)  # what hosts printed may say more than everybody should read
         probes = {system: found for system in list(watch.PROBERS) if (found := watch.stop(system))}
         made = self._record(probes)
-        page = report.publish(made, Path("reports"))
+        page = report.publish(made, PRIVATE)
         for system, (file, _, _) in probes.items():
             file.replace(page.parent / probe_file(system))
         click.echo("\n" + "\n".join(summary(made, page)), err=True)
@@ -60,9 +63,8 @@ class Recorder(BaseStateCallback):
         return record.Record(
             id=f"{self.started:%Y%m%dT%H%M%SZ}",
             systems=[
-                record.System(name=name, release=record.Release(from_=run.known_release(name), to=run.release(name)))
-                for name in plan.systems
-                if plan.run.system in (None, name)
+                record.System(name=name, release=record.Release(from_=run.known_release(name), to=to))
+                for name, to in after(run.concerned(), done).items()
             ],
             environment=plan.fleet.environment,
             actor=run.actor(),
@@ -70,7 +72,7 @@ class Recorder(BaseStateCallback):
             ended=ended,
             txn=run.txn(),
             outcome="ok" if done else outcome(bool(failed), watch.OPEN),
-            way_back=way_back(run.moved()) if done else None,
+            way_back=way_back([name for name in run.moved() if name in watch.CONFIRMED]) if done else None,
             probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
             error=self._error(failed, done),
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
@@ -90,7 +92,7 @@ class Recorder(BaseStateCallback):
             outcome = "changed" if meta.did_change() else "ok"
         else:
             lines = flow.FAILURES.get(host) or (meta.stdout_lines + meta.stderr_lines if meta.is_complete() else [])
-            detail = "\n".join(lines[-TAIL:])
+            detail = run.mask("\n".join(lines[-TAIL:]))
         return record.Step(
             name=short,
             phase=phase,
@@ -122,6 +124,19 @@ def place(name: str) -> tuple[str, str] | None:
     if len(parts) < 2:
         return None
     return (Path(file).stem if file else parts[0]), parts[-1]
+
+
+def after(wanted: dict[str, str], done: bool) -> dict[str, str]:
+    """{system: release}: what is live after a run that ended well, what was asked for after one that did not.
+
+    A run of single phases brings nothing live by itself. Arguments: what the run is about; whether it ended well.
+    """
+    if not done:
+        return wanted
+    return {
+        name: to if name in watch.CONFIRMED or run.is_instead(name) else run.known_release(name) or to
+        for name, to in wanted.items()
+    }
 
 
 def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:

@@ -111,6 +111,7 @@ def confirmed(system: str, words: list[str]) -> Generator[FunctionCommand | Stri
 
     def done(state: Any, host: Any) -> bool:
         watch.OPEN.pop(system, None)
+        watch.CONFIRMED.add(system)
         return True
 
     yield StringCommand(shlex.join([BINARY, *words]))

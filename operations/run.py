@@ -24,7 +24,7 @@ from pyinfra.context import ctx_state
 from changeover import fleet, stack
 from changeover.live import Live, parse
 from changeover.problems import SettingsError
-from changeover.secrets import Secrets
+from changeover.secrets import Mask, Secrets
 from changeover.stack import wanted_release
 from facts.compose import SlotConfigs
 from facts.host import SystemState, state_path
@@ -32,6 +32,7 @@ from facts.host import SystemState, state_path
 _plan: fleet.Plan | None = None
 _secrets: Secrets | None = None
 _live: dict[str, Live] = {}
+_instead: dict[str, str] = {}
 _lock = Semaphore()
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
@@ -86,6 +87,8 @@ def _check(hosts: Any, limit: Any) -> None:
         _plan = fleet.load([(h.name, [g for g in h.groups if g != "all"], h.data.dict()) for h in hosts])
     except SettingsError as error:
         _refuse_with(str(error))
+    if limit is not None and _plan.run.release:
+        _refuse_with("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
     _secrets = Secrets(_plan.secrets_file())
     if missing := [*_secrets.problems(_plan.secrets_wanted()), *_missing_files(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
@@ -116,6 +119,13 @@ def secrets() -> Secrets:
     return _secrets
 
 
+def mask(text: str) -> str:
+    """A text without the values of this run's secrets: what hosts print may hold them."""
+    if _plan is None or _secrets is None:
+        return text
+    return Mask(_secrets.get(system, name) for system, name in _plan.secrets_wanted())(text)
+
+
 def live(system: str) -> Live:
     """What is live, as the system's coordinator said at the start of this run (asked once)."""
     with _lock:
@@ -143,6 +153,19 @@ def _looked_at(system: str, live: Live) -> Live:
     return live
 
 
+def stranger(system: str) -> list[str]:
+    """Why the coordinator's word on what is live is not taken: another host knows a newer state. Empty when it is."""
+    here, coordinator = live(system), plan().coordinator(system).name
+    others = [member.name for member in plan().group(system) if member.name != coordinator]
+    found = {name: parse(inventory.get_host(name).get_fact(SystemState, system=system)) for name in others}
+    return [
+        f"{coordinator}: coordinates {system}, but {name} knows a newer state (seq {state.seq}, here {here.seq}); list "
+        f"the old coordinator first in the inventory, or copy {state_path(system)} from {name}"
+        for name, state in found.items()
+        if state.seq > here.seq
+    ]
+
+
 def known_release(system: str) -> str | None:
     """The release that was live when this run began; None: none, or nobody asked."""
     return _live[system].release.live if system in _live else None
@@ -166,6 +189,22 @@ def actor() -> str:
 def rolls_out(system: str) -> bool:
     """Whether this run brings a release of the system that is not live."""
     return plan().run.system in (None, system) and stack.rolls_out(plan(), system, live(system))
+
+
+def instead(system: str, to: str) -> None:
+    """This run is about one system and takes it to this release, whatever the data say: a runbook's way back."""
+    _instead.clear()
+    _instead[system] = to
+
+
+def is_instead(system: str) -> bool:
+    """Whether a runbook said where this system goes."""
+    return system in _instead
+
+
+def concerned() -> dict[str, str]:
+    """{system: release} that this run is about."""
+    return dict(_instead) or {name: release(name) for name in plan().systems if plan().run.system in (None, name)}
 
 
 def moved() -> list[str]:

@@ -12,6 +12,7 @@ from changeover.routes import health_paths
 from changeover.words import seconds
 
 PROBERS: dict[str, Prober] = {}
+CONFIRMED: set[str] = set()  # systems whose release this run has confirmed
 OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run has not confirmed
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 FOLDER = Path("reports")

@@ -12,4 +12,5 @@ from operations.release import roll_back
 plan = run.plan()
 system = plan.run.system or plan.main_system()
 if host.name == plan.coordinator(system).name:
+    run.instead(system, run.live(system).release.previous or run.release(system))
     roll_back(system, run.actor())

@@ -68,7 +68,7 @@ def test_a_slot_that_never_gets_ready_is_never_switched_to(gateway, tmp_path):  
     release = other(before["release"]["live"])
     run = pyinfra("deploy.py", "-y", "--data", f"release={release}", *words)
     assert run.code == 1
-    assert 'must say {"status": "never"}' in run.text and "is not ready after 3 s" in run.text
+    assert 'must say 200 and {"status": "never"}' in run.text and "is not ready after 3 s" in run.text
     assert live()["generation"] == before["generation"]
 
 
