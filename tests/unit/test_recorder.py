@@ -12,7 +12,7 @@ from plans import good, on_all
 from changeover import fleet, record
 from changeover.live import Live, Releases
 from operations import run, watch
-from operations.recorder import outcome, place, summary, way_back
+from operations.recorder import after, outcome, place, summary, way_back
 
 PAGE = Path("reports/x/index.html")
 START = datetime(2026, 11, 21, 14, 3, tzinfo=UTC)
@@ -109,3 +109,19 @@ def test_the_way_back_is_only_of_what_has_one(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_step_is_of_its_phase_and_a_barrier_is_no_step(name, found):
     assert place(name) == found
+
+
+def test_only_what_was_confirmed_is_recorded_as_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_live", {"shop": Live(release=Releases(live="1.0.0"))})
+    monkeypatch.setattr(watch, "CONFIRMED", set())
+    assert after({"shop": "1.1.0"}, done=True) == {"shop": "1.0.0"}, "a single phase brings nothing live"
+    assert after({"shop": "1.1.0"}, done=False) == {"shop": "1.1.0"}, "what was asked for"
+    monkeypatch.setattr(watch, "CONFIRMED", {"shop"})
+    assert after({"shop": "1.1.0"}, done=True) == {"shop": "1.1.0"}
+
+
+def test_a_runbook_says_which_system_goes_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_instead", {})
+    run.instead("shop", "1.0.0")
+    assert run.concerned() == {"shop": "1.0.0"}
+    assert after(run.concerned(), done=True) == {"shop": "1.0.0"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from changeover.secrets import Secrets, read_env
+from changeover.secrets import Mask, Secrets, read_env
 
 VALUE = "hunter2"
 
@@ -100,3 +100,10 @@ def test_nothing_shows_a_value(file: Path) -> None:
     secrets = Secrets(file, {})
     assert secrets.get("shop", "TOKEN") == VALUE
     assert VALUE not in f"{secrets!r} {secrets} {secrets.problems([('shop', 'X')])}"
+
+
+def test_values_are_masked_as_they_are_and_as_a_url_holds_them():
+    mask = Mask(["s3cr3t/@word", "abc", "longer-s3cr3t/@word"])
+    shown = mask("DSN postgres://me:s3cr3t%2F%40word@db failed; s3cr3t/@word; longer-s3cr3t/@word; abc")
+    assert "s3cr3t" not in shown
+    assert shown == "DSN postgres://me:*MASKED*@db failed; *MASKED*; *MASKED*; abc", "three letters are no secret"
