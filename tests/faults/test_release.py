@@ -124,7 +124,9 @@ def test_control_machine_killed_before_the_switch_leaves_the_old_release(gateway
         time.sleep(0.5)
     run.send_signal(signal.SIGKILL)
     run.wait(10)
-    wait_for("the old release", lambda: served(gateway) == before["release"]["live"], 15 + 5)
+    time.sleep(12)  # what it had begun on the hosts may still go on; if that was the switch, its lease takes it back
+    wait_for("the old release", lambda: served(gateway) == before["release"]["live"], 15 + 30)
+    wait_for("the end of a lease", lambda: live()["lease"] is None, 60)
     again = pyinfra("deploy.py", "-y", "--data", f"release={release}", *data(tmp_path, QUICK))
     assert again.code == 0, again.text
     assert served(gateway) == release
