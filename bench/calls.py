@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ def _recording(name: str, operation: Callable) -> Callable:
         if name == "tree":
             wanted = arguments["files"]
             arguments["files"] = list(wanted() if callable(wanted) else wanted)  # it asks the host: once is enough
-            seen["files"] = [asdict(entry) for entry in arguments["files"]]
+            seen["files"] = [{**asdict(e), "content": b64encode(e.raw()).decode()} for e in arguments["files"]]
             seen["directories"] = [asdict(entry) for entry in arguments.get("directories", ())]
         SEEN.setdefault(host.name, []).append({"operation": name, "arguments": seen})
         return operation(**arguments)
@@ -35,7 +36,7 @@ def _recording(name: str, operation: Callable) -> Callable:
 def replay(operation: str, arguments: dict[str, Any]) -> None:
     """Calls an operation as it was recorded."""
     if operation == "tree":
-        found = [files.File(**entry) for entry in arguments["files"]]
+        found = [files.File(**{**entry, "content": b64decode(entry["content"])}) for entry in arguments["files"]]
         folders = [files.Directory(**entry) for entry in arguments["directories"]]
         arguments = {**arguments, "files": found, "directories": folders}
     OPERATIONS[operation](**arguments)

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def prepare(inventory: str) -> dict[str, int]:
         for entry in hosts[path.stem]["files"]:
             file = Path(rendered + entry["path"])
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(entry.pop("content"))
+            file.write_bytes(b64decode(entry.pop("content")))
     (HERE / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     kinds = ("files", "directories", "packages", "users", "units", "compose")
     return {"hosts": len(hosts)} | {kind: sum(len(values[kind]) for values in hosts.values()) for kind in kinds}
@@ -100,7 +101,7 @@ def host_vars(connection: dict[str, Any], calls: list[dict[str, Any]]) -> dict[s
 
     def of(operation: str, *keys: str) -> list[dict[str, Any]]:
         found = [call["arguments"] for call in calls if call["operation"] == operation]
-        return [{key: arguments[key] for key in keys} for arguments in found]
+        return [{key: arguments.get(key, []) for key in keys} for arguments in found]  # no groups: none
 
     trees = of("tree", "files", "directories")
     return {
