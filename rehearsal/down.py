@@ -40,7 +40,8 @@ def down(shell: Shell, with_images: bool, force: bool) -> None:
 def remove_hosts(shell: Shell, engine: Engine, force: bool) -> bool:
     """Remove this checkout's hosts (everybody's with `force`) and the network; returns whether others' are left."""
     found = hosts.containers(shell, engine.docker)
-    mine = {name for name, row in found.items() if force or row["labels"].get("changeover.checkout") == str(paths.ROOT)}
+    here = str(paths.OWNER)
+    mine = {name for name, row in found.items() if force or row["labels"].get("changeover.checkout") == here}
     for checkout in sorted({found[name]["labels"].get("changeover.checkout", "?") for name in found.keys() - mine}):
         shell.progress.say(f" left alone: the hosts of {checkout} (`python -m rehearsal down` there, or --force here)")
     with shell.progress.step("hosts") as step:

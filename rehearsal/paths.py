@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".rehearsal"
 """Run-time state of this checkout's rehearsal; `down` removes it."""
 
+OWNER = STATE.resolve().parent
+"""The checkout whose hosts these are: where .rehearsal is a link, a second work tree uses the first one's."""
+
 IMAGES = ROOT / "rehearsal" / "images"
 """Build contexts of the host and service images."""
 

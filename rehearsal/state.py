@@ -73,8 +73,8 @@ def owner(state: Path = paths.STATE) -> dict[str, str]:
     if not file.exists():
         paths.make_private(state)
         file.write_text(secrets.token_hex(8))
-    mark = hashlib.sha256(f"{paths.ROOT}\0{file.read_text()}".encode()).hexdigest()[:12]
-    return {"changeover.owner": mark, "changeover.checkout": str(paths.ROOT)}
+    mark = hashlib.sha256(f"{paths.OWNER}\0{file.read_text()}".encode()).hexdigest()[:12]
+    return {"changeover.owner": mark, "changeover.checkout": str(paths.OWNER)}
 
 
 def status(state_word: str, hosts: Iterable[Host], in_subnet: str, started: str, state: Path = paths.STATE) -> dict:
