@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,6 +53,7 @@ class Live(_Part):
     release: Releases = Releases()
     slots: dict[str, SlotState] = {}
     held: dict[str, str] = {}
+    maintenance: dict[str, Any] | None = None
     drifted: Annotated[bool, Field(exclude=True)] = False
     """Not in the file: what runs in a live slot has other settings than the data; mended by a switch, not in place."""
 

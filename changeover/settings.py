@@ -125,3 +125,4 @@ class Run(Strict):
     release: Release | None = Field(
         None, description="release of `system`, or of the first one; without it the live one stays"
     )
+    why: Text | None = Field(None, description="the reason, for the lock, the audit and whoever reads them")

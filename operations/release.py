@@ -75,9 +75,10 @@ def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
 
 
 @deploy("release")
-def roll_back(system: str, actor: str) -> None:
-    """The release before is live again. Arguments: the system's name; who runs it."""
-    asked(name=f"{system}: the release before is live again", words=["rollback", system, "--by", actor])
+def roll_back(system: str, actor: str, why: str | None) -> None:
+    """The release before is live again. Arguments: the system's name; who runs it; why the other one is held."""
+    words = ["rollback", system, "--by", actor, *(["--why", why] if why else [])]
+    asked(name=f"{system}: the release before is live again", words=words)
 
 
 class Quiet:

@@ -7,6 +7,7 @@ read and before anything connects; facts/pyinfra.md lists the exit codes that wo
 from __future__ import annotations
 
 import getpass
+import logging
 import secrets as random
 import signal
 import socket
@@ -17,8 +18,9 @@ from typing import Any, NoReturn
 
 import click
 from gevent.lock import Semaphore
-from pyinfra import inventory
+from pyinfra import inventory, logger
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_state
 
 from changeover import fleet, stack
@@ -33,6 +35,7 @@ _plan: fleet.Plan | None = None
 _secrets: Secrets | None = None
 _live: dict[str, Live] = {}
 _instead: dict[str, str] = {}
+_mask: Mask = Mask(())
 _lock = Semaphore()
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
@@ -93,6 +96,21 @@ def _check(hosts: Any, limit: Any) -> None:
     if missing := [*_secrets.problems(_plan.secrets_wanted()), *_missing_files(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         _refuse_with(*(f"error  {line}" for line in missing), count)
+    _mask_output(_plan, _secrets)
+
+
+def _mask_output(checked: fleet.Plan, source: Secrets) -> None:
+    """From here on nothing that pyinfra prints holds a secret: hosts may say anything, a container's last lines too."""
+    global _mask
+    _mask = Mask(source.get(system, name) for system, name in checked.secrets_wanted())
+    logger.addFilter(_masked)
+    set_echo(lambda message=None, **how: click.echo(mask(message) if isinstance(message, str) else message, **how))
+
+
+def _masked(record: logging.LogRecord) -> bool:
+    if isinstance(record.msg, str):
+        record.msg, record.args = mask(record.getMessage()), ()
+    return True
 
 
 def _missing_files(checked: fleet.Plan) -> list[str]:
@@ -121,9 +139,7 @@ def secrets() -> Secrets:
 
 def mask(text: str) -> str:
     """A text without the values of this run's secrets: what hosts print may hold them."""
-    if _plan is None or _secrets is None:
-        return text
-    return Mask(_secrets.get(system, name) for system, name in _plan.secrets_wanted())(text)
+    return _mask(text)
 
 
 def live(system: str) -> Live:
@@ -184,6 +200,12 @@ def txn() -> str:
 def actor() -> str:
     """Who runs it: user@machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def reason(system: str) -> str:
+    """What this run says of itself to whoever meets its lock."""
+    why = f": {plan().run.why}" if plan().run.why else ""
+    return f"deploy of {release(system)} by {actor()}{why}"
 
 
 def rolls_out(system: str) -> bool:

@@ -7,5 +7,5 @@ from operations import flow, lock, run
 plan = run.plan()
 for system in host.loop(list(plan.systems)):
     if system in plan.systems_on(host.name) and host.name == plan.coordinator(system).name:
-        lock.alone(system, owner=run.txn(), reason=f"deploy of {run.release(system)} by {run.actor()}")
+        lock.alone(system, owner=run.txn(), reason=run.reason(system))
 flow.barrier(name="this run alone is at work")

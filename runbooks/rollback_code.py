@@ -1,6 +1,6 @@
 """The release before goes live again; the one that is live now is held. Loses nothing (K1: under 5 minutes).
 
-pyinfra inventories/prod.py runbooks/rollback_code.py -y [--data system=NAME]
+pyinfra inventories/prod.py runbooks/rollback_code.py -y [--data system=NAME] [--data why="errors in export"]
 On a host of the system, without the control machine: sudo changeover rollback NAME
 """
 
@@ -13,4 +13,4 @@ plan = run.plan()
 system = plan.run.system or plan.main_system()
 if host.name == plan.coordinator(system).name:
     run.instead(system, run.live(system).release.previous or run.release(system))
-    roll_back(system, run.actor())
+    roll_back(system, run.actor(), plan.run.why)

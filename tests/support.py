@@ -69,6 +69,12 @@ def ssh(host: str, command: str, limit: float = 60, check: bool = True) -> str:
     return done.stdout.strip()
 
 
+def secret(name: str) -> str:
+    """The value of one of the rehearsal's own secrets."""
+    lines = (STATUS.parent / "secrets.env").read_text().splitlines()
+    return next(line.partition("=")[2] for line in lines if line.startswith(f"{name}="))
+
+
 def wait_for(what: str, look: Callable[[], Any], limit: float) -> Any:
     """Asks until the answer is true; fails after `limit` seconds with the last answer or error."""
     end = time.monotonic() + limit

@@ -91,13 +91,14 @@ def test_a_worker_that_never_gets_healthy_undoes_the_switch(gateway, tmp_path): 
     """New settings that do not work: the old containers go on, and the last lines of the new one are shown."""
     before = live()
     broken = {
-        "tasktracker.services.worker.command": ["sh", "-c", "echo cannot start; exit 3"],
+        "tasktracker.services.worker.command": ["sh", "-c", "echo cannot start; cat /run/secrets/ADMIN_TOKEN; exit 3"],
         "tasktracker.services.worker.start_timeout": "15s",
         "tasktracker.services.worker.health.start_period": "2s",
     }
     run = pyinfra("deploy.py", "-y", *data(tmp_path, broken))
     assert run.code == 1
     assert "not healthy within 15 s" in run.text and "cannot start" in run.text
+    assert "*MASKED*" in run.text and support.secret("ADMIN_TOKEN") not in run.text
     assert live()["generation"] == before["generation"]
     assert healthy(gateway)
 

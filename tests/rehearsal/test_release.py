@@ -54,3 +54,17 @@ def test_the_maintenance_page(gateway):
     finally:
         changeover("edge1", "maintenance tasktracker off")
     assert gateway.get("/api/health").status_code == 200
+
+
+def test_the_maintenance_page_by_runbook_survives_a_deploy(gateway):
+    words = ("runbooks/maintenance_on.py", "-y", "--json", "--data", "why=a test of the page")
+    try:
+        assert [pyinfra(*words).changes for _ in range(2)] == [1, 0]
+        assert "a test of the page" in changeover("app1", "maintenance tasktracker status")
+        assert gateway.get("/api/v1/topics").status_code == 503
+        assert pyinfra("phases/gateway.py", "-y").code == 0
+        assert gateway.get("/api/v1/topics").status_code == 503
+    finally:
+        off = [pyinfra("runbooks/maintenance_off.py", "-y", "--json").changes for _ in range(2)]
+    assert off == [1, 0]
+    assert gateway.get("/api/v1/topics").status_code == 200

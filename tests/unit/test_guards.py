@@ -100,6 +100,13 @@ CASES = {
         says=["sudo: a password is required"],
         connects=True,
     ),
+    "a host that prints a secret": Case(
+        "inventories/staging.py deploy.py -y",
+        edge='{"fake_responses": {"state.json": {"success": False, "stderr": "login with planted/canary failed"}}}',
+        secrets="TOKEN=planted/canary\n",
+        says=["login with *MASKED* failed"],
+        connects=True,
+    ),
 }
 
 
@@ -186,7 +193,8 @@ def test_a_good_run_reached_every_host(runs: dict[str, Ended]) -> None:
 
 
 def test_no_secret_is_printed(runs: dict[str, Ended]) -> None:
-    assert not [name for name, run in runs.items() if "TOKEN=x" in "\n".join(run.lines)]
+    for planted in ("TOKEN=x", "planted/canary"):
+        assert not [name for name, run in runs.items() if planted in "\n".join(run.lines)]
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

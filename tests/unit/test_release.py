@@ -110,7 +110,7 @@ def test_the_host_command_knows_all_these_words(asked: list[tuple[str, dict[str,
         release.stage._inner(plan(None), "shop", live, "T1", "me@here")  # type: ignore[attr-defined]
         release.switch._inner(plan(None), "shop", live, "T1", "me@here")  # type: ignore[attr-defined]
         release.confirm._inner(plan(None), "shop", live, "T1", "me@here")  # type: ignore[attr-defined]
-        release.roll_back._inner("shop", "me@here")  # type: ignore[attr-defined]
+        release.roll_back._inner("shop", "me@here", "errors")  # type: ignore[attr-defined]
     words = [found["words"] for _, found in asked if "words" in found]
     words += [["renew", "shop", "--txn", "T1"], ["rollback", "shop", "--why", "1 of 2 probes failed"]]
     words += [["lock", "shop", "acquire", "--owner", "T1", "--reason", "a deploy", "--ttl", f"{lock.TTL}s"]]

@@ -1,0 +1,15 @@
+"""Users are served again.
+
+pyinfra inventories/prod.py runbooks/maintenance_off.py -y [--data system=NAME] [--data why="moving the database"]
+On a host of the system, without the control machine: sudo changeover maintenance NAME off
+"""
+
+from pyinfra import host
+
+from operations import run
+from operations.maintenance import maintenance
+
+plan = run.plan()
+system = plan.run.system or plan.main_system()
+if host.name == plan.coordinator(system).name:
+    maintenance(system, run.live(system), False, run.actor(), plan.run.why)
