@@ -31,9 +31,12 @@ def add(site: Site, entry: dict[str, Any], state: dict[str, Any], outcome: str) 
     records.append(path, line, chained=True)
 
 
-def last(site: Site) -> dict[str, Any] | None:
-    """The newest line. Raises Stop (6)."""
-    return records.last(site.kept(FILE))
+def last(site: Site, but: str = "") -> dict[str, Any] | None:
+    """The newest line, those of the verb `but` left out. Raises Stop (6)."""
+    found = records.last(site.kept(FILE))
+    if not found or found["verb"] != but:
+        return found
+    return next((line for line in reversed(records.read(site.kept(FILE))) if line["verb"] != but), None)
 
 
 def head(site: Site) -> dict[str, Any]:

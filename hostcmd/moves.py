@@ -53,6 +53,8 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
     failed, back_to = state["release"]["live"], after["release"]["live"]
     if hold and failed != back_to:
         after["held"] = {**state["held"], failed: note.why or "rolled back"}
+    # What was left is stopped once its requests and sockets had their time: it may well be what eats the host.
+    after["warm"] = clock.deadline(site.root, max((one.drain for one in site.services.values()), default=0.0))
     hosts = plan.hosts_of(
         site, [name for name in state["switched"] if name in site.services and site.services[name].traffic]
     )

@@ -62,7 +62,7 @@ def recover(site: Site) -> list[str]:
                 told = sorted({d["host"] for d in now["pending"]} - {d["host"] for d in left})
                 done += [f"{host} was told what it had missed" for host in told]
                 now = load(site)
-            if now["warm"] and not clock.left(site.root, now["warm"]):
+            if now["warm"] and not clock.left(site.root, now["warm"]) and not timers.behind(site, now):
                 stop_idle(site, Note("drain", txn(), BY, "kept warm long enough"), now)
                 done.append("the idle slot was kept warm long enough and is stopped")
         except (Stop, OSError):

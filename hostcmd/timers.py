@@ -43,9 +43,16 @@ def disarm(site: Site, but: str = "") -> None:
         run.run(["systemctl", "stop", "--no-block", *others], root=site.root, timeout=LIMIT)
 
 
+def behind(site: Site, state: State) -> bool:
+    """Whether a gateway was not told yet where traffic goes: it may still send users to the idle slot."""
+    return any(debt["host"] in site.gateways for debt in state["pending"])
+
+
 def due(site: Site, state: State) -> float | None:
     """Seconds until somebody should look again; None for never."""
     waits = [clock.left(site.root, state[what]) for what in ("lease", "warm") if state[what]]
+    if behind(site, state):
+        waits = [clock.left(site.root, state["lease"])] if state["lease"] else []
     if state["pending"]:
         waits.append(RETRY)
     return min(waits) if waits else None

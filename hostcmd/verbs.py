@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostcmd import audit, clock, durable, moves, recover, state
+from hostcmd import audit, clock, durable, moves, recover, state, timers
 from hostcmd.site import Site
 from hostcmd.state import State
-from hostcmd.stop import LOCKED, OK, STALE, USAGE, Stop
+from hostcmd.stop import LOCKED, OK, STALE, UNREACHABLE, USAGE, Stop
 from hostcmd.taken import Call, stale, taken
-from hostcmd.transaction import load, perform
+from hostcmd.transaction import load, perform, settle_debts
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,15 @@ def stage(
             USAGE, f"no service {', '.join(unknown)} with slots (services: {here})", "changeover stage --help"
         )
     with taken(site, call) as now:
+        before = _told(site, now.state)
         try:
-            after = state.staged(now.state, release, chosen, again)
+            after = state.staged(before, release, chosen, again)
         except Stop as stop:
             raise Stop(stop.code, stop.fact, stop.then.replace("SYSTEM", site.system)) from stop
         if migrated:
             after = {**after, "migrated": {"release": release, "version": migrated}}
-        changed = after != now.state
-        new = perform(site, call.note(), now.state, after, tell=False).state if changed else now.state
+        changed = after != before
+        new = perform(site, call.note(), before, after, tell=False).state if changed else before
     targets = (
         {name: state.idle(new, name) for name in new["staged"]}
         if new["release"]["candidate"] == release
@@ -132,7 +133,7 @@ def _same_switch(site: Site, call: Call, lease: Mapping[str, Any] | None, settle
     if lease and call.txn in (None, lease["txn"]):
         return
     now = f"the open one is {lease['txn']}" if lease else "none is open"
-    last = audit.last(site)
+    last = audit.last(site, but="drain")
     if last and last["verb"] == "rollback" and not settled:
         settled = [
             f"rollback to {last['to']} by {last['by']} at {last['at']}: {last['why'] or 'no reason given'}"
@@ -175,12 +176,26 @@ def drain(site: Site, call: Call, at_once: bool) -> Answer:
             raise Stop(STALE, fact, f"changeover status {site.system}")
         if now.state["retired"] and not now.state["staged"]:
             return said(now.state, False, "the idle slot is stopped already")
-        recover.stop_idle(site, call.note(), now.state)
+        recover.stop_idle(site, call.note(), now.state if at_once else _told(site, now.state))
         new = load(site)
     dropped = now.state["release"]["candidate"]
     return said(
         new, True, "the idle slot is stopped" + (f"; {dropped} is not staged any more" if dropped else "")
     )
+
+
+def _told(site: Site, now: State) -> State:
+    """The state when every gateway knows where traffic goes: one that does not may still send users to the idle slot.
+
+    Raises Stop (5) while one does not answer.
+    """
+    new = settle_debts(site, now) if timers.behind(site, now) else now
+    if timers.behind(site, new):
+        away = ", ".join(debt["host"] for debt in new["pending"] if debt["host"] in site.gateways)
+        fact = f"{away} was not told where traffic goes, and may still send users to the idle slot"
+        then = f"bring it back, or take it out of the inventory; then: changeover recover {site.system}"
+        raise Stop(UNREACHABLE, fact, then)
+    return new
 
 
 def _may_drain(site: Site, now: State) -> None:

@@ -66,12 +66,27 @@ def test_rollback_does_not_wait_for_hosts_that_are_away(switched):
     assert {debt["host"] for debt in said["pending"]} == {"app2", "edge2"}
     assert switched.running("app2") == ["api-blue", "api-green", "worker-green"]
     assert any("--on-active=30" in alarm for alarm in switched.timers())
+    switched.ok("recover tasktracker")
+    assert "api-green" in switched.running("app1"), "a gateway that was not told may still send users there"
     switched.away("app2", False)
     switched.away("edge2", False)
     switched.ok("recover tasktracker")
     all_serve(switched, BLUE)
-    assert switched.running("app2") == ["api-blue", "api-green", "worker-blue"]
+    assert switched.running("app2") == ["api-blue", "worker-blue"]
     assert switched.state()["pending"] == []
+
+
+def test_the_idle_slot_is_not_given_away_while_a_gateway_may_still_use_it(switched):
+    switched.away("edge2")
+    switched.ok("rollback tasktracker --no-hold")
+    for words in ("stage tasktracker --release 1.2.0", "drain tasktracker"):
+        code, said = switched.type(words)
+        assert code == 5 and "edge2 was not told where traffic goes" in said["error"]
+        assert "take it out of the inventory" in said["next"]
+    assert "api-green" in switched.running("app1")
+    switched.away("edge2", False)
+    switched.ok("stage tasktracker --release 1.2.0")
+    assert switched.serving("edge2") == BLUE and switched.state()["pending"] == []
 
 
 def test_a_gateway_that_comes_back_asks_the_coordinator(switched):
@@ -97,7 +112,7 @@ def test_rollback_with_the_engine_down_on_an_app_host(switched):
     all_serve(switched, BLUE)
     switched.engine("app2", down=False)
     switched.ok("recover tasktracker")
-    assert switched.running("app2") == ["api-blue", "api-green", "worker-blue"]
+    assert switched.running("app2") == ["api-blue", "worker-blue"], "what was left had its time, and is stopped"
 
 
 def test_a_stopped_slot_on_hosts_that_are_away_is_no_way_back(switched):
