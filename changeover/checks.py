@@ -70,6 +70,12 @@ def _system(plan: Plan, name: str, file: str, system: System, inventory: str) ->
     yield from _image(system.image, file, f"{name}.image", **_values(plan, name, "service"))
     if system.migrations:
         yield from _migrations(name, file, system)
+    if (strategy := system.release.strategy) != "blue_green":
+        path = f"{name}.release.strategy"
+        if not plan.switched(name):
+            yield Problem(file, path, f"is {strategy}, but no service of {name} has slots: all is replaced in place")
+        elif strategy == "rolling" and not system.domain:
+            yield Problem(file, path, f"is rolling, but each host is watched through the gateway; give {name} a domain")
 
 
 def _group(plan: Plan, system: str, key: str, service: Service, file: str, inventory: str) -> Iterable[Problem]:

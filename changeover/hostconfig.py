@@ -29,6 +29,8 @@ def config(plan: Plan, system: str, host: str) -> str:
         "lease": whole_seconds(settings.release.lease),
         "keep_warm": whole_seconds(settings.release.keep_warm),
         "keep_releases": settings.release.keep,
+        "strategy": settings.release.strategy,
+        "order": [host.name for host in plan.turns(system)],
         "services": {
             name: {
                 "hosts": [member.name for member in plan.hosts_of(system, name)],

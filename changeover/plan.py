@@ -78,6 +78,15 @@ class Plan:
             and "{release}" in (service.image or settings.image)
         ]
 
+    def turns(self, system: str) -> list[Host]:
+        """Hosts with slots of a system, in the order in which a rolling release takes them: by layer, as listed."""
+        services = self.systems[system].services
+        layer: dict[str, int] = {}
+        for name in self.switched(system):
+            for host in self.hosts_of(system, name):
+                layer[host.name] = min(services[name].layer, layer.get(host.name, 9))
+        return sorted((h for h in self.hosts.values() if h.name in layer), key=lambda host: layer[host.name])
+
     def gateways(self, system: str) -> list[Host]:
         """The gateways that serve a system; the first is its coordinator (CONTRACTS.md)."""
         return self.group(self.fleet.gateway.on, system) if self.systems[system].domain else []

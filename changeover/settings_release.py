@@ -43,8 +43,14 @@ class Probe(Strict):
 class Releasing(Strict):
     """How a release goes live, and how long the way back stays warm."""
 
+    strategy: Literal["blue_green", "rolling", "recreate"] = Field(
+        "blue_green",
+        description="all hosts at once, beside the old release; host by host; or the old release is stopped first, "
+        "behind the maintenance page",
+    )
     lease: Duration = Field("90s", description="not confirmed in this time, a switch goes back by itself")
     soak: Duration = Field("30s", description="time under watch after the switch, before it is confirmed")
+    pause: Duration = Field("10s", description="rolling: time under watch after each host, before the next one's turn")
     keep_warm: Duration = Field("30m", description="time that the old slot runs on after the confirmation")
     keep: int = Field(5, ge=2, description="releases whose images stay on the hosts")
     probe: list[Probe] = Field([], description="requests of the deploy's own prober; default: each route's health path")
@@ -57,4 +63,8 @@ class Releasing(Strict):
             raise ValueError(f"lease {self.lease} is too short to be renewed in time; give {SHORTEST_LEASE}s or more")
         if seconds(self.soak) > LONGEST_SOAK:
             raise ValueError(f"soak {self.soak} is too long; a deploy watches all the time, give 24h or less")
+        if seconds(self.pause) > LONGEST_SOAK:
+            raise ValueError(f"pause {self.pause} is too long; a deploy watches all the time, give 24h or less")
+        if "pause" in self.model_fields_set and self.strategy != "rolling":
+            raise ValueError(f"pause is between the hosts of a rolling release; the strategy is {self.strategy}")
         return self

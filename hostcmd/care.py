@@ -12,6 +12,7 @@ from hostcmd.transaction import Done, load, perform
 from hostcmd.verbs import Answer, said
 
 TTL = 60.0  # seconds that a lock lasts without a heartbeat
+CHANGES = ("open", "roll", "switch", "rollback", "confirm", "recover")
 
 
 def maintenance(site: Site, call: Call, action: str, until: str | None) -> Answer:
@@ -31,7 +32,11 @@ def maintenance(site: Site, call: Call, action: str, until: str | None) -> Answe
         after = {**before, "maintenance": wanted}
         done = perform(site, call.note(), before, after) if changed else Done(before, {})
     then = f"changeover maintenance {site.system} off   (to serve again)" if wanted else ""
-    return said(done.state, changed, _maintenance_words(wanted), then, missed=done.missed)
+    words = _maintenance_words(wanted)
+    if not wanted and (opened := before["opened"]):
+        words += f"; the page stays until the switch {opened['txn']} is done ({opened['why']})"
+        then = f"changeover rollback {site.system}   (to give that up)"
+    return said(done.state, changed, words, then, missed=done.missed)
 
 
 def _maintenance_words(now: dict[str, Any] | None) -> str:
@@ -84,7 +89,7 @@ def _lock_words(now: dict[str, Any] | None) -> str:
 def history(site: Site) -> Answer:
     """The releases that were live, newest first, and the changes, newest last."""
     now = load(site)
-    lines = [r for r in audit.verified(site) if r["verb"] in ("switch", "rollback", "confirm", "recover")]
+    lines = [r for r in audit.verified(site) if r["verb"] in CHANGES]
     went_live = [r for r in reversed(lines) if r["outcome"] == "done" and r["verb"] in ("switch", "rollback")]
     releases = list(dict.fromkeys(r["to"] for r in went_live if r["to"]))[: site.keep_releases]
     text = [f"{site.system}   releases kept: {', '.join(releases) or 'none'}"]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
-from hostcmd import VERSION, care, clock, durable, options, peer, peers, recover, show, verbs
+from hostcmd import VERSION, care, clock, durable, options, peer, peers, recover, show, strategies, verbs
 from hostcmd.site import Site, load, root, systems
 from hostcmd.stop import FAILED, OK, PERSON, UNREACHABLE, USAGE, Stop
 from hostcmd.taken import Call
@@ -114,7 +114,12 @@ def carry_out(site: Site, asked: argparse.Namespace, by: str) -> Answer:
     if verb == "stage":
         return verbs.stage(site, call, asked.release, asked.service, asked.again, asked.migrated)
     if verb == "switch":
-        return verbs.switch(site, call, asked.release, site.lease if asked.lease is None else asked.lease)
+        lease = site.lease if asked.lease is None else asked.lease
+        if asked.open:
+            return strategies.open_(site, call, asked.release, lease)
+        if asked.host:
+            return strategies.roll(site, call, asked.release, asked.host, lease)
+        return verbs.switch(site, call, asked.release, lease)
     if verb == "renew":
         return verbs.renew(site, call, asked.lease)
     if verb == "rollback":

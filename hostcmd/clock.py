@@ -30,6 +30,13 @@ def deadline(root: str, seconds: float) -> dict[str, object]:
     return {"deadline_boottime": round(boottime() + seconds, 3), "boot_id": boot_id(root)}
 
 
+def since(root: str, moment: dict[str, object] | None) -> float | None:
+    """Seconds since a moment ({"boottime", "boot_id"}); None for none, or one of another boot."""
+    if not moment or moment["boot_id"] != boot_id(root):
+        return None
+    return boottime() - float(str(moment["boottime"]))
+
+
 def left(root: str, moment: dict[str, object]) -> float:
     """Seconds until a deadline; 0 when it has passed or belongs to another boot."""
     if moment["boot_id"] != boot_id(root):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hostcmd import run
@@ -13,6 +15,7 @@ FORMAT = '{{.Names}}\t{{.State}}\t{{.Status}}\t{{.Label "changeover.release"}}'
 ASK = 15.0  # seconds that a question to the engine may take
 PULL = 60.0  # seconds more where an image may have to come first
 POLL = 0.5
+AT_ONCE = 8
 LOG_LINES = 5
 Look = dict[str, dict[str, Any]]
 
@@ -97,6 +100,13 @@ def stop(site: Site, name: str, grace: float) -> None:
     if result.code:
         fact = f"{name} on {site.me} does not stop: {run.last_line(result)}"
         raise Stop(FAILED, fact, f"on {site.me}: docker stop {words[-1]}")
+
+
+def stop_all(site: Site, graces: Mapping[str, float]) -> None:
+    """Slots are stopped at the same time, each with its own grace in seconds. Raises Stop (1) when one fails."""
+    if graces:
+        with ThreadPoolExecutor(min(AT_ONCE, len(graces))) as pool:
+            list(pool.map(lambda name: stop(site, name, graces[name]), graces))
 
 
 def logs(site: Site, name: str, lines: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from hostcmd import clock, gateway, peers, plan
 from hostcmd.plan import Start
 from hostcmd.site import Site
-from hostcmd.state import State, rolled_back, switched
+from hostcmd.state import State, half_way, other, rolled_back, switched, way_back
 from hostcmd.stop import UNREACHABLE, Stop
 from hostcmd.transaction import Done, Note, perform
 
@@ -19,17 +19,8 @@ def switch(site: Site, note: Note, state: State, lease: float) -> Done:
     installation has nothing to go back to, so it has no lease. Raises Stop: 1, 4, 5, 6; then nothing has moved.
     """
     after = _moved(site, note, switched(state, _next(site, state), note.txn))
-    hosts = plan.hosts_of(site, state["staged"])
-    looks, away = peers.ask_all(site, dict.fromkeys(hosts, {"verb": "look"}))
-    if stop := plan.objection(site, state, looks, away):
-        raise Stop(stop.code, f"{stop.fact}; nothing was touched", stop.then)
-    if lease and state["release"]["live"]:
-        after["lease"] = {
-            "txn": note.txn,
-            "seconds": lease,
-            "from_generation": state["generation"],
-            **clock.deadline(site.root, lease),
-        }
+    fit(site, state, plan.hosts_of(site, state["staged"]))
+    after["lease"] = leased(site, note, state, lease) if lease and state["release"]["live"] else None
 
     def prepare(new: State) -> None:
         _start(site, plan.new_workers(site, state), new["seq"], fresh=True, all_of_them=True)
@@ -40,7 +31,77 @@ def switch(site: Site, note: Note, state: State, lease: float) -> Done:
         if after["lease"]:
             new["lease"].update(clock.deadline(site.root, lease))
 
+    paged = bool(state["opened"])
+    return perform(site, note, state, after, services=state["staged"], traffic=True, paged=paged, prepare=prepare)
+
+
+def open_(site: Site, note: Note, state: State, lease: float) -> Done:
+    """Recreate: the maintenance page is on everywhere, then what the staged release replaces is stopped.
+
+    Arguments as in switch. Until the switch it all comes back when the lease ends. Raises Stop: 1, 5; then nothing has
+    stopped, or it runs again.
+    """
+    live, candidate = state["release"]["live"], state["release"]["candidate"]
+    moment = {"boottime": round(clock.boottime(), 3), "boot_id": clock.boot_id(site.root)}
+    opened = {"txn": note.txn, **_reason(note, f"release {candidate} replaces {live}"), **moment}
+    after = {**state, "opened": opened, "lease": leased(site, note, state, lease)}
+    hosts = sorted({*plan.hosts_of(site, state["staged"]), *site.gateways})
+    looks, away = peers.ask_all(site, dict.fromkeys(hosts, {"verb": "look"}))
+    if stop := next(iter(away.values()), None):
+        raise Stop(stop.code, f"{stop.fact}; nothing was touched", stop.then)
+
+    def prepare(new: State) -> None:
+        for stop in _page_on(site, new, opened).values():
+            raise stop
+        new["lease"].update(clock.deadline(site.root, lease))
+
+    done = perform(site, note, state, after, services=state["staged"], paged=True, prepare=prepare)
+    if running := [host for host in done.missed if host in plan.hosts_of(site, state["staged"])]:
+        stop = done.missed[running[0]]
+        why = f"{running[0]} may still run {live}, so {candidate} cannot start: {stop.fact}"
+        go_back(site, Note("rollback", note.txn, note.by, why), done.state, hold=False)
+        raise Stop(stop.code, f"{why}; {live} serves again", stop.then)
+    return done
+
+
+def roll(site: Site, note: Note, state: State, host: str, lease: float) -> Done:
+    """Rolling: one more host serves the staged release; not the last one, that is the switch. Arguments as there."""
+    after = _moved(site, note, {**state, "generation": _next(site, state), "txn": note.txn})
+    after["rolled"] = [*state["rolled"], host]
+    fit(site, state, after["rolled"])
+    after["lease"] = leased(site, note, state, lease)
+
+    def prepare(new: State) -> None:
+        _start(site, plan.new_workers(site, state, [host]), new["seq"], fresh=True, all_of_them=True)
+        for stop in peers.ask_all(site, dict.fromkeys(site.gateways, _request(new)))[1].values():
+            raise stop
+        new["lease"].update(clock.deadline(site.root, lease))
+
     return perform(site, note, state, after, services=state["staged"], traffic=True, prepare=prepare)
+
+
+def fit(site: Site, state: State, hosts: list[str]) -> None:
+    """These hosts are ready for the staged release. Raises Stop."""
+    looks, away = peers.ask_all(site, dict.fromkeys(hosts, {"verb": "look"}))
+    if stop := plan.objection(site, state, looks, away):
+        raise Stop(stop.code, f"{stop.fact}; nothing was touched", stop.then)
+
+
+def leased(site: Site, note: Note, state: State, lease: float) -> dict[str, Any]:
+    """A lease of so many seconds; it goes back to the generation that was served when the change began."""
+    began = state["lease"]["from_generation"] if state["lease"] else state["generation"]
+    return {"txn": note.txn, "seconds": lease, "from_generation": began, **clock.deadline(site.root, lease)}
+
+
+def _reason(note: Note, why: str) -> dict[str, Any]:
+    """What the maintenance page is on for."""
+    return {"by": note.by, "why": why, "since": clock.now(), "until": None}
+
+
+def _page_on(site: Site, state: State, reason: dict[str, Any]) -> dict[str, Stop]:
+    """The maintenance page is on at all gateways; what went wrong at others."""
+    request = {"verb": "page", "state": state, "page": state["maintenance"] or reason}
+    return peers.ask_all(site, dict.fromkeys(site.gateways, request))[1]
 
 
 def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
@@ -49,29 +110,43 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
     Arguments: site; note (its `why` is what the release is held for); the state; whether it is held. Hosts that do
     not answer are told later. Raises Stop: 1 when there is nothing to go back to, or the old slot does not start.
     """
-    after = _moved(site, note, rolled_back(state, _next(site, state), note.txn))
-    failed, back_to = state["release"]["live"], after["release"]["live"]
+    after = _moved(site, note, rolled_back(state, _next(site, state), note.txn, clock.now()))
+    failed, back_to = half_way(state) or state["release"]["live"], after["release"]["live"]
+    slots, stopped = way_back(state), bool(state["opened"] or state["recreated"])
     if hold and failed != back_to:
         after["held"] = {**state["held"], failed: note.why or "rolled back"}
-    # What was left is stopped once its requests and sockets had their time: it may well be what eats the host.
-    after["warm"] = clock.deadline(site.root, max((one.drain for one in site.services.values()), default=0.0))
-    hosts = plan.hosts_of(
-        site, [name for name in state["switched"] if name in site.services and site.services[name].traffic]
-    )
+    if not stopped:
+        # What was left is stopped once its requests and sockets had their time: it may well be what eats the host.
+        after["warm"] = clock.deadline(site.root, max((one.drain for one in site.services.values()), default=0.0))
+    hosts = plan.hosts_of(site, [name for name in slots if name in site.services and site.services[name].traffic])
     looks, away = peers.ask_all(site, dict.fromkeys(hosts, {"verb": "look"}))
     way = plan.way_back(site, state, looks)
-    if way.unknown and state["retired"]:
+    if way.unknown and (state["retired"] or state["opened"]):
         fact = "; ".join(stop.fact for stop in away.values())
         raise Stop(
             UNREACHABLE, f"the slot of {back_to} is stopped, and {fact}", next(iter(away.values())).then
         )
 
     def prepare(new: State) -> None:
+        if stopped:  # a host that does not answer keeps nobody on the page; it is told when it is back
+            _page_on(site, new, _reason(note, f"release {back_to} comes back"))
+            _stop(site, {name: other(slot) for name, slot in slots.items()}, new["seq"])
         _start(site, way.start, new["seq"], fresh=False, all_of_them=False)
         peers.ask_all(site, dict.fromkeys([h for h in site.gateways if h == site.me], _request(new)))
         new.update(_moved(site, note, new))
 
-    return perform(site, note, state, after, services=state["switched"], traffic=True, prepare=prepare)
+    names = state["staged"] if half_way(state) else state["switched"]
+    return perform(site, note, state, after, services=names, traffic=True, paged=stopped, prepare=prepare)
+
+
+def _stop(site: Site, slots: dict[str, str], seq: int) -> None:
+    """Slots are stopped on all hosts that answer."""
+    requests: dict[str, dict[str, Any]] = {}
+    for name, slot in slots.items():
+        for host in site.services[name].hosts if name in site.services else ():
+            requests.setdefault(host, {"verb": "stop", "seq": seq, "slots": {}})["slots"][name] = slot
+    grace = max((site.services[name].stop_grace for name in slots if name in site.services), default=0.0)
+    peers.ask_all(site, requests, grace + peers.QUICK)
 
 
 def _moved(site: Site, note: Note, after: State) -> State:

@@ -19,7 +19,10 @@ VERBS = {
         "gives the idle slots to a release; traffic is not touched",
         ["--release 1.1.0", "--release 1.1.0 --service api"],
     ),
-    "switch": ("moves the traffic to the staged release, on all hosts or none", ["--lease 90s --txn T1"]),
+    "switch": (
+        "moves the traffic to the staged release, on all hosts or none; rolling: host by host, recreate: --open first",
+        ["--lease 90s --txn T1", "--host app1 --lease 90s --txn T1", "--open --lease 90s --txn T1"],
+    ),
     "confirm": ("keeps what was switched to; without it, it goes back by itself", ["--txn T1"]),
     "renew": ("lets the lease of a switch run anew", ["--txn T1", "--txn T1 --lease 90s"]),
     "rollback": (
@@ -105,6 +108,9 @@ def _options(one: argparse.ArgumentParser, verb: str) -> None:
             metavar="TIME",
             help="goes back unless confirmed; 0 for never (default: settings)",
         )
+        steps = one.add_mutually_exclusive_group()
+        steps.add_argument("--host", help="rolling: one more host serves it; the last one's is the whole switch")
+        steps.add_argument("--open", action="store_true", help="recreate: page on, then what it replaces is stopped")
     elif verb == "renew":
         add("--lease", type=seconds, metavar="TIME", help="default: as long as before")
     elif verb == "rollback":

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import Any
 
 from hostcmd import busy, containers, durable, gateway, state
@@ -101,6 +102,25 @@ def _one_at_a_time(site: Site, part: str) -> AbstractContextManager[None]:
     return busy.busy(site, part, site.coordinator, WAIT, name=f"{part}.busy")
 
 
+def _stop(site: Site, request: dict[str, Any]) -> Answer:
+    """Slots are stopped before others start: what must never run beside them."""
+    graces = {_slot_name(one, slot): site.services[one].stop_grace for one, slot in request["slots"].items()}
+    with _one_at_a_time(site, "containers"):
+        if _own_seq(site) >= request["seq"]:
+            fact = f"{', '.join(graces)} on {site.me}: this stop came too late"
+            raise Stop(STALE, fact, f"changeover status {site.system}")
+        containers.stop_all(site, graces)
+    return {}
+
+
+def _page(site: Site, request: dict[str, Any]) -> Answer:
+    """The maintenance page is on, before anything behind it is stopped."""
+    with _one_at_a_time(site, "gateway"):
+        _not_older(site, request["state"])
+        gateway.maintenance(site, json.dumps(request["page"]))
+    return {}
+
+
 def _slot_name(service: str, slot: str) -> str:
     if slot not in (state.BLUE, state.GREEN):
         raise ValueError(f"slot {slot!r}")
@@ -124,24 +144,42 @@ def _flip(site: Site, request: dict[str, Any]) -> Answer:
 
 
 def _adopt(site: Site, request: dict[str, Any]) -> Answer:
-    """Makes this host as a state says: gateway first, then the containers of the named services, then its copy."""
+    """Makes this host as a state says: gateway first, then the containers of the named services, then its copy.
+
+    The maintenance page goes on before anything stops, and off when what runs was started (`wait`: and is healthy).
+    """
+    page = state.page(request["state"])
     if site.me in site.gateways:
-        page = request["state"]["maintenance"]
         _flip(site, request)
-        with _one_at_a_time(site, "gateway"):
+        if page:
+            _page(site, {**request, "page": page})
+    try:
+        with _one_at_a_time(site, "containers"):
             new = _not_older(site, request["state"])
-            gateway.maintenance(site, json.dumps(page) if page else None)
-            gateway.tidy(site, new["generation"])
-    with _one_at_a_time(site, "containers"):
-        new = _not_older(site, request["state"])
-        for what, name in state.containers(new, site.services, site.me, request["services"]):
-            if what == "stop":
-                containers.stop(site, name, site.services[name.rpartition("-")[0]].stop_grace)
-            else:
-                containers.start(site, name, None, fresh=False, wait=0)
-        if not site.coordinates:  # the coordinator's own is written by its transaction
-            durable.write(site.kept("state.json"), state.dump(new))
+            steps = state.containers(new, site.services, site.me, request["services"])
+            _settle(site, steps, bool(request.get("wait")))
+            if not site.coordinates:  # the coordinator's own is written by its transaction
+                durable.write(site.kept("state.json"), state.dump(new))
+    finally:  # a container of this host that does not start is no reason to keep the page before the others
+        if site.me in site.gateways:
+            with _one_at_a_time(site, "gateway"):
+                new = _not_older(site, request["state"])
+                if not page:
+                    gateway.maintenance(site, None)
+                gateway.tidy(site, new["generation"])
     return {}
+
+
+def _settle(site: Site, steps: list[tuple[str, str]], wait: bool) -> None:
+    """Stops and starts, in this order; neighbours that stop do it at the same time."""
+    for what, names in groupby(steps, key=lambda step: step[0]):
+        services = {name: site.services[name.rpartition("-")[0]] for _, name in names}
+        if what == "stop":
+            containers.stop_all(site, {name: one.stop_grace for name, one in services.items()})
+            continue
+        for name, one in services.items():
+            limit = one.start_timeout if wait and one.traffic else 0
+            containers.start(site, name, None, fresh=False, wait=limit)
 
 
 def _not_older(site: Site, new: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +220,8 @@ def _run(site: Site, request: dict[str, Any]) -> Answer:
 VERBS: dict[str, Callable[[Site, dict[str, Any]], Answer]] = {
     "look": _look,
     "start": _start,
+    "stop": _stop,
+    "page": _page,
     "prepare": _prepare,
     "flip": _flip,
     "adopt": _adopt,

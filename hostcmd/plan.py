@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hostcmd.site import Site
 from hostcmd.state import State, idle
+from hostcmd.state import way_back as slots_back
 from hostcmd.stop import FAILED, PERSON, UNREACHABLE, Stop
 
 Looks = Mapping[str, Mapping[str, Any]]  # host -> what its `look` answers
@@ -37,7 +38,7 @@ def hosts_of(site: Site, services: list[str]) -> list[str]:
 
 
 def objection(site: Site, state: State, looks: Looks, away: Mapping[str, Stop]) -> Stop | None:
-    """Why the staged release cannot be switched to now; None when every host is ready."""
+    """Why the staged release cannot be switched to now; None when every host that was asked is ready."""
     if away:
         return Stop(
             UNREACHABLE, "; ".join(stop.fact for stop in away.values()), next(iter(away.values())).then
@@ -49,7 +50,8 @@ def objection(site: Site, state: State, looks: Looks, away: Mapping[str, Stop]) 
             then = f"if the state of {site.me} was lost: copy {site.kept('state.json')} of {host} here"
             return Stop(PERSON, fact, then)
     for name in state["staged"]:
-        for host in site.services[name].hosts if site.services[name].traffic else ():
+        asked = [host for host in site.services[name].hosts if host in looks]
+        for host in asked if site.services[name].traffic else ():
             slot = f"{name}-{idle(state, name)}"
             problem = unfit(looks[host]["containers"].get(slot), candidate)
             if problem:
@@ -66,14 +68,24 @@ def unfit(container: Mapping[str, Any] | None, release: str | None) -> str:
     return "" if container["healthy"] else f"is not healthy ({container['status'] or container['state']})"
 
 
-def new_workers(site: Site, state: State) -> list[Start]:
-    """Slots without traffic that are started before traffic moves; what must run once is not among them."""
+def turns(site: Site, state: State) -> list[str]:
+    """The hosts that a rolling release takes one after the other."""
+    concerned = hosts_of(site, state["staged"])
+    return [host for host in site.order if host in concerned]
+
+
+def new_workers(site: Site, state: State, only: Collection[str] | None = None) -> list[Start]:
+    """Slots without traffic that are started before traffic moves; what must run once is not among them.
+
+    `only`: on these hosts (None: on all).
+    """
     candidate = state["release"]["candidate"]
     return [
         Start(host, name, idle(state, name), candidate)
         for name in state["staged"]
         if not site.services[name].traffic and not site.services[name].singleton
         for host in site.services[name].hosts
+        if only is None or host in only
     ]
 
 
@@ -85,9 +97,8 @@ def way_back(site: Site, state: State, looks: Looks) -> WayBack:
     """
     start: list[Start] = []
     unknown: list[str] = []
-    for name in state["switched"]:
+    for name, slot in slots_back(state).items():
         service = site.services.get(name)
-        slot = idle(state, name)
         release = state["slots"][name][slot]
         if not service or not service.traffic or not release:
             continue

@@ -5,6 +5,7 @@ Run at boot, by the host's alarm (timers.py), and the part that must not wait be
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -39,8 +40,8 @@ def settle(site: Site) -> list[str]:
     now = load(site)
     if now["lease"] and not clock.left(site.root, now["lease"]):
         why = f"switch {now['lease']['txn']} was not confirmed within {now['lease']['seconds']:.0f} s"
-        moves.go_back(site, Note("rollback", txn(), BY, why), now, hold=False)
-        done.append(f"{why}: went back to {now['release']['previous']}")
+        after = moves.go_back(site, Note("rollback", txn(), BY, why), now, hold=False).state
+        done.append(f"{why}: went back to {after['release']['live']}")
     elif now["generation"] and gateway.current(site) > now["generation"]:
         # the journal of a switch was lost behind its commit: the written state is what holds
         after = {**now, "generation": gateway.current(site) + 1}
@@ -126,4 +127,6 @@ def gateway_only(site: Site) -> list[str]:
     said = peer.answer(site.root, {"verb": "flip", "system": site.system, "state": found})
     if not said["ok"]:
         raise Stop(said["code"], said["error"], said["next"])
+    if page := state.page(found):
+        gateway.maintenance(site, json.dumps(page))
     return [f"generation {gateway.current(site)} is served"]

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hostcmd import audit, busy, clock, lock, peers
+from hostcmd import audit, busy, clock, lock, peers, plan
 from hostcmd.site import Site
-from hostcmd.state import State, idle
+from hostcmd.state import State, half_way, idle, page
 from hostcmd.stop import Stop
 from hostcmd.transaction import load
 from hostcmd.verbs import Answer
@@ -92,14 +92,19 @@ def _text(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
         if not one["reachable"]
     ]
     lines += [f"  gateway     {line}" for line in _gateways(now, data["hosts"])]
-    if release["candidate"]:
+    if now["rolled"]:
+        count = f"{len(now['rolled'])} of {len(plan.turns(site, now))} hosts"
+        lines.append(f"  rolling     {count} serve {release['candidate']}: {', '.join(now['rolled'])}")
+    elif now["opened"]:
+        lines.append(f"  recreate    {release['live']} is stopped for {release['candidate']}, which has no traffic yet")
+    elif release["candidate"]:
         lines.append(f"  candidate   {release['candidate']} for {', '.join(now['staged'])}; no traffic yet")
     lines += [f"  held        {held}: {why}" for held, why in now["held"].items()]
     if now["pending"]:
         lines.append(f"  to be told  {', '.join(debt['host'] for debt in now['pending'])}")
-    if page := now["maintenance"]:
-        until = f", until {page['until']}" if page["until"] else ""
-        lines.append(f"  maintenance on since {page['since']}, by {page['by']}: {page['why']}{until}")
+    if reason := page(now):
+        until = f", until {reason['until']}" if reason["until"] else ""
+        lines.append(f"  maintenance on since {reason['since']}, by {reason['by']}: {reason['why']}{until}")
     lines += [f"  {line}" for line in _company(data)]
     lines += _ways_on(site, now, data)
     return lines
@@ -112,9 +117,10 @@ def _previous(now: State) -> str:
 
 
 def _row(site: Site, now: State, name: str, hosts: Mapping[str, Any]) -> str:
-    slot = now["slots"].get(name, {}).get("live")
+    live = now["slots"].get(name, {}).get("live")
     parts = []
     for host in site.services[name].hosts:
+        slot = idle(now, name) if host in now["rolled"] and name in now["staged"] else live
         found = hosts.get(host, {}).get("containers", {}).get(f"{name}-{slot}")
         state = "?" if host not in hosts or not hosts[host]["reachable"] else _word(found)
         parts.append(f"{host} {slot or 'no slot'} {state}")
@@ -134,7 +140,7 @@ def _gateways(now: State, hosts: Mapping[str, Any]) -> list[str]:
         gateway = one.get("gateway")
         if gateway and gateway["generation"] != now["generation"]:
             wrong.append(f"{host} serves generation {gateway['generation']}, not {now['generation']}")
-        elif gateway and gateway["maintenance"] != bool(now["maintenance"]):
+        elif gateway and gateway["maintenance"] != bool(page(now)):
             wrong.append(f"{host} has the maintenance page {'on' if gateway['maintenance'] else 'off'}")
     return wrong
 
@@ -153,18 +159,31 @@ def _company(data: Mapping[str, Any]) -> list[str]:
 
 
 def _ways_on(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
-    if lease := data["lease"]:
+    if (lease := data["lease"]) and half_way(now):
+        on = f"changeover switch {site.system}{_next_host(site, now)} --txn {lease['txn']}"
+        return [f"goes back by itself in {lease['left']:.0f} s unless it goes on: {on}", _back(site, _duration(now))]
+    if lease:
         confirm = f"changeover confirm {site.system} --txn {lease['txn']}"
         return [
             f"goes back by itself in {lease['left']:.0f} s unless confirmed: {confirm}",
-            _back(site, "about 1 s"),
+            _back(site, _duration(now)),
         ]
     if now["release"]["previous"]:
-        return [_back(site, "about 12 s" if now["retired"] else "about 1 s")]
+        return [_back(site, _duration(now))]
     if now["release"]["candidate"]:
         slots = ", ".join(f"{name}-{idle(now, name)}" for name in now["staged"])
         return [f"to go on, when {slots} are ready: changeover switch {site.system}"]
     return []
+
+
+def _next_host(site: Site, now: State) -> str:
+    return f" --host {plan.turns(site, now)[len(now['rolled'])]}" if now["rolled"] else ""
+
+
+def _duration(now: State) -> str:
+    if now["opened"] or now["recreated"]:
+        return "with the maintenance page, as long as a start takes"
+    return "about 12 s" if now["retired"] else "about 1 s"
 
 
 def _back(site: Site, duration: str) -> str:

@@ -44,6 +44,8 @@ class Site:
     lease: float
     keep_warm: float
     keep_releases: int
+    strategy: str = "blue_green"
+    order: tuple[str, ...] = ()  # in which a rolling release takes the hosts
 
     def path(self, path: str) -> str:
         """A host's path below the root that is worked in."""
@@ -123,4 +125,6 @@ def parse(base: str, values: dict[str, Any]) -> Site:
         lease=float(values["lease"]),
         keep_warm=float(values["keep_warm"]),
         keep_releases=int(values["keep_releases"]),
+        strategy=str(values.get("strategy", "blue_green")),
+        order=tuple(values.get("order", values["hosts"])),
     )

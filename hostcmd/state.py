@@ -22,6 +22,9 @@ EMPTY: State = {
     "slots": {},
     "staged": [],  # services that the next switch moves
     "switched": [],  # services that the last switch moved, and a rollback moves back
+    "opened": None,  # recreate: {"txn", "by", "why", "since", ...}; the page is on, what is to be replaced is stopped
+    "recreated": False,  # the last switch was one: its way back needs the page too
+    "rolled": [],  # rolling: hosts that serve the candidate already
     "maintenance": None,
     "held": {},
     "lease": None,
@@ -73,9 +76,25 @@ def idle(state: State, service: str) -> str:
 
 
 def marks(state: State, services: Mapping[str, Service]) -> dict[str, str]:
-    """{service: live slot} of the services with traffic: what a generation directory says."""
-    live = {name: slots["live"] for name, slots in state["slots"].items() if slots["live"]}
-    return {name: slot for name, slot in live.items() if name in services and services[name].traffic}
+    """{service: live slot} of the services with traffic: what a generation directory says.
+
+    In the middle of a rolling release `green1`: its first host serves green, the others the other slot.
+    """
+    found = {}
+    for name, slots in state["slots"].items():
+        if not slots["live"] or name not in services or not services[name].traffic:
+            continue
+        hosts = set(services[name].hosts)
+        ahead = len(hosts & set(state["rolled"])) if name in state["staged"] else 0
+        mixed = f"{idle(state, name)}{ahead if ahead < len(hosts) else ''}"
+        found[name] = mixed if ahead else slots["live"]
+    return found
+
+
+def page(state: State) -> State | None:
+    """Why the gateways show the maintenance page; None while they serve. A person's own word comes first."""
+    reason: State | None = state["maintenance"] or state["opened"]
+    return reason
 
 
 def staged(state: State, release: str, services: Iterable[str], again: bool) -> State:
@@ -89,11 +108,11 @@ def staged(state: State, release: str, services: Iterable[str], again: bool) -> 
         fact = f"{release} is held: {state['held'][release]}"
         raise Stop(FAILED, fact, f"changeover unhold SYSTEM {release}   (to allow it again)")
     if state["lease"]:
-        raise Stop(
-            LOCKED,
-            f"the switch {state['lease']['txn']} to {system_live} is not confirmed yet",
-            f"changeover confirm SYSTEM --txn {state['lease']['txn']}   or: changeover rollback SYSTEM",
-        )
+        confirm = f"changeover confirm SYSTEM --txn {state['lease']['txn']}   or: "
+        half = half_way(state)
+        what = f"{half} is not done" if half else f"{system_live} is not confirmed"
+        fact = f"the switch {state['lease']['txn']} to {what} yet"
+        raise Stop(LOCKED, fact, f"{'' if half else confirm}changeover rollback SYSTEM")
     new = copy.deepcopy(state)
     wanted = []
     for name in services:
@@ -110,7 +129,8 @@ def staged(state: State, release: str, services: Iterable[str], again: bool) -> 
     new["release"]["candidate"] = release
     if new["staged"] != state["staged"] or new["release"]["candidate"] != state["release"]["candidate"]:
         # the idle slot is given away: what was there cannot be gone back to
-        new["release"]["previous"], new["switched"], new["retired"], new["warm"] = None, [], None, None
+        new["release"]["previous"] = None
+        new.update(switched=[], recreated=False, retired=None, warm=None)
     return new
 
 
@@ -123,12 +143,40 @@ def switched(state: State, generation: int, txn: str) -> State:
     for name in state["staged"]:
         new["slots"][name]["live"] = idle(state, name)
     new["release"] = {"live": candidate, "previous": state["release"]["live"], "candidate": None}
-    new.update(generation=generation, txn=txn, staged=[], switched=state["staged"], retired=None, warm=None)
+    new.update(generation=generation, txn=txn, staged=[], switched=state["staged"], warm=None)
+    opened = state["opened"]
+    new.update(opened=None, rolled=[], recreated=bool(opened), retired=opened["since"] if opened else None)
     return new
 
 
-def rolled_back(state: State, generation: int, txn: str) -> State:
-    """What the last switch moved is moved back. Raises Stop (1) when there is nothing to go back to."""
+def half_way(state: State) -> str | None:
+    """The candidate that a recreate was opened for, or that some hosts serve already; None for neither."""
+    candidate: str | None = state["release"]["candidate"]
+    return candidate if state["opened"] or state["rolled"] else None
+
+
+def replaced(state: State) -> dict[str, str]:
+    """{service: live slot} of the staged services that run already."""
+    live = {name: state["slots"][name]["live"] for name in state["staged"]}
+    return {name: slot for name, slot in live.items() if slot}
+
+
+def way_back(state: State) -> dict[str, str]:
+    """{service: slot} that a way back leads to: of a switch that is half-way, or else of the last one."""
+    return replaced(state) if half_way(state) else {name: idle(state, name) for name in state["switched"]}
+
+
+def rolled_back(state: State, generation: int, txn: str, since: str) -> State:
+    """What the last switch moved, or one that is half-way, is moved back. `since`: now, in UTC.
+
+    Raises Stop (1) when there is nothing to go back to.
+    """
+    if half_way(state):
+        new = copy.deepcopy(state)
+        new["release"]["candidate"] = None
+        new.update(generation=generation, txn=txn, staged=[], lease=None, rolled=[], opened=None, warm=None)
+        new["retired"] = since if state["opened"] else None
+        return new
     live, previous = state["release"]["live"], state["release"]["previous"]
     if not previous or not state["switched"]:
         staged_now = state["release"]["candidate"]
@@ -140,7 +188,8 @@ def rolled_back(state: State, generation: int, txn: str) -> State:
         slot = idle(state, name)
         new["slots"][name]["live"] = slot if new["slots"][name][slot] else None
     new["release"] = {"live": previous, "previous": None, "candidate": None}
-    new.update(generation=generation, txn=txn, staged=[], switched=[], lease=None, retired=None, warm=None)
+    new.update(generation=generation, txn=txn, staged=[], switched=[], lease=None, warm=None, recreated=False)
+    new["retired"] = since if state["recreated"] else None
     return new
 
 
@@ -162,7 +211,8 @@ def containers(
     """What is to be done on a host for these services: ("run" | "stop", "service-slot"), in this order.
 
     One that must run once is stopped in the old slot before it starts in the new one; of the others the live one
-    starts first. An idle slot with traffic is left as it is until it is retired.
+    starts first. An idle slot with traffic is left as it is until it is retired. While a recreate is open nothing that
+    it replaces runs; while one rolls, the hosts that went ahead run the candidate.
     """
     result = []
     for name in names:
@@ -171,6 +221,12 @@ def containers(
             continue
         slots = state["slots"].get(name, {"live": None})
         live, rest = slots["live"], idle(state, name)
+        if state["opened"] and name in state["staged"]:
+            result += [("stop", f"{name}-{live}")] if live else []
+            result += [] if service.traffic else [("stop", f"{name}-{rest}")]
+            continue
+        if live and name in state["staged"] and host in state["rolled"]:
+            live, rest = rest, live
         run = [("run", f"{name}-{live}")] if live else []
         idle_ones = [rest] if live else [BLUE, GREEN]
         stop = (

@@ -14,7 +14,7 @@ from typing import Any
 from hostcmd import audit, clock, durable, peers, records, timers
 from hostcmd.plan import hosts_of
 from hostcmd.site import Site
-from hostcmd.state import State, containers, dump, owe, parse
+from hostcmd.state import State, containers, dump, owe, page, parse
 from hostcmd.stop import FAILED, PERSON, Stop
 
 JOURNAL = "journal.jsonl"
@@ -57,12 +57,14 @@ def perform(
     services: Iterable[str] = (),
     traffic: bool = False,
     tell: bool = True,
+    paged: bool = False,
     prepare: Callable[[State], None] | None = None,
 ) -> Done:
     """Carries out a change.
 
     Arguments: site; note; the states; services whose containers change; whether gateways move; whether other hosts
-    are told; what must succeed before the commit, given the state to come. Raises Stop when that fails: it is undone.
+    are told; whether the maintenance page is on for this change only; what must succeed before the commit, given the
+    state to come. Raises Stop when that fails: it is undone.
     """
     durable.make_folder(site.kept())
     last = records.last(site.kept(JOURNAL))
@@ -76,12 +78,13 @@ def perform(
         "services": sorted(services),
         "traffic": traffic,
         "tell": tell,
+        "paged": paged,
     }
     if tell:
         try:
             timers.arm(site, timers.WATCH)
         except Stop:
-            if note.verb == "switch":
+            if note.verb in ("switch", "open", "roll"):
                 raise
     if prepare:
         records.append(site.kept(JOURNAL), {**entry, "kind": "begin"})
@@ -111,8 +114,11 @@ def finish(site: Site, entry: Entry, late: bool) -> Done:
         first = [host for host in site.gateways if host == site.me]
         for wave in (first, [host for host in site.gateways if host != site.me]):
             missed |= peers.ask_all(site, dict.fromkeys(wave, flip))[1]
-    told, failed = _adopt(site, after, services, site.hosts if entry["tell"] else [])
-    missed |= failed
+    told: list[str] = []
+    for wave in _waves(site, entry, after, site.hosts if entry["tell"] else []):
+        good, failed = _adopt(site, after, services, wave)
+        told += good
+        missed |= failed
     pending = owe(after["pending"], set(told) - set(missed), {host: services for host in missed})
     new = {**after, "pending": pending}
     if new["lease"] and not late:  # the time to confirm counts from the end of the switch
@@ -125,7 +131,12 @@ def undo(site: Site, entry: Entry) -> None:
     """Back to the state before; hosts that cannot be told now are told later."""
     before = {**entry["before"], "seq": entry["n"]}
     touched = {*site.gateways, *hosts_of(site, entry["services"])}
-    told, missed = _adopt(site, before, entry["services"], sorted(touched))
+    told: list[str] = []
+    missed: dict[str, Stop] = {}
+    for wave in _waves(site, entry, before, sorted(touched)):
+        good, bad = _adopt(site, before, entry["services"], wave, wait=bool(entry.get("paged")))
+        told += good
+        missed |= bad
     debts: dict[str, list[str]] = {host: entry["services"] for host in missed}
     _close(site, entry, {**before, "pending": owe(before["pending"], told, debts)}, "undone", "undone")
 
@@ -144,16 +155,24 @@ def settle_debts(site: Site, state: State) -> State:
     return new
 
 
+def _waves(site: Site, entry: Entry, state: State, hosts: Iterable[str]) -> list[list[str]]:
+    """Where the page comes off with this change, the gateways are told last: when the others run again."""
+    if not entry.get("paged") or page(state):
+        return [list(hosts)]
+    return [[h for h in hosts if h not in site.gateways], [h for h in hosts if h in site.gateways]]
+
+
 def _adopt(
-    site: Site, state: State, services: list[str], hosts: Iterable[str]
+    site: Site, state: State, services: list[str], hosts: Iterable[str], wait: bool = False
 ) -> tuple[list[str], dict[str, Stop]]:
-    request = {"verb": "adopt", "state": state, "services": services}
-    good, bad = peers.ask_all(site, dict.fromkeys(hosts, request), _limit(site, state, services))
+    request = {"verb": "adopt", "state": state, "services": services, "wait": wait}
+    good, bad = peers.ask_all(site, dict.fromkeys(hosts, request), _limit(site, state, services, wait))
     return list(good), bad
 
 
-def _limit(site: Site, state: State, services: list[str]) -> float:
-    """Seconds that the slowest host may take: each of its stops in turn, and a minute for what starts."""
+def _limit(site: Site, state: State, services: list[str], wait: bool) -> float:
+    """Seconds that the slowest host may take: each of its stops in turn, a minute for what starts, or its wait."""
+    starts = [one.start_timeout for name, one in site.services.items() if wait and name in services]
     stops = [
         sum(
             site.services[name.rpartition("-")[0]].stop_grace
@@ -162,7 +181,7 @@ def _limit(site: Site, state: State, services: list[str]) -> float:
         )
         for host in site.hosts
     ]
-    return peers.QUICK + 60 + max(stops, default=0.0)
+    return peers.QUICK + 60 + max(stops, default=0.0) + sum(starts)
 
 
 def _close(site: Site, entry: Entry, state: State, kind: str, outcome: str) -> None:

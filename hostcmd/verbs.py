@@ -28,7 +28,7 @@ class Answer:
 def said(now: State, changed: bool, message: str, then: str = "", **more: Any) -> Answer:
     """The answer of a changing verb. `missed` among the rest says why a host could not be told."""
     keys = ("txn", "generation", "seq", "release", "slots", "lease", "pending", "maintenance", "held")
-    data = {"changed": changed, **{key: now[key] for key in keys}, **more}
+    data = {"changed": changed, **{key: now[key] for key in (*keys, "opened", "rolled")}, **more}
     data["missed"] = {host: stop.fact for host, stop in more.get("missed", {}).items()}
     if hosts := [debt["host"] for debt in now["pending"]]:
         message += f"; still to be told, and tried again by itself: {', '.join(hosts)}"
@@ -76,29 +76,44 @@ def switch(site: Site, call: Call, release: str | None, lease: float) -> Answer:
         wanted = release or live["candidate"]
         if call.txn and call.txn == now.state["txn"] and wanted in (None, live["live"]):
             return said(now.state, False, f"{live['live']} is live already, by {call.txn}")
-        if stale(site, call):
-            fact = f"transaction {call.txn} switched before, and something else has happened since"
-            raise Stop(STALE, fact, f"changeover history {site.system}")
         if release and release == live["live"] and live["candidate"] != release:
             return said(now.state, False, f"{release} is live already")
-        if release and release != live["candidate"]:
-            fact = f"{release} is not staged (candidate: {live['candidate'] or 'none'})"
-            raise Stop(STALE, fact, f"changeover stage {site.system} --release {release}")
-        if not live["candidate"]:
-            raise Stop(STALE, "no release is staged", f"changeover stage {site.system} --release R")
-        if gone := [name for name in now.state["staged"] if name not in site.services]:
-            fact = f"{', '.join(gone)} is staged, but not in the settings any more"
-            raise Stop(STALE, fact, f"changeover drain {site.system} --now   (drops what is staged)")
+        may_move(site, call, now.state, release)
+        if site.strategy == "recreate" and state.replaced(now.state) and not now.state["opened"]:
+            fact = f"{live['live']} still runs, and {site.system} is recreated: never both at once"
+            raise Stop(STALE, fact, f"changeover switch {site.system} --open")
         note = call.note()
         done = moves.switch(site, note, now.state, lease)
         new = done.state
+        page = clock.since(site.root, now.state["opened"])
     message = f"{site.system} {new['release']['live']} has the traffic (before: {live['live'] or 'nothing'})"
+    if page is not None:
+        message += f"; the maintenance page was on for {page:.1f} s"
     if not new["lease"]:
         return said(new, True, message, missed=done.missed)
     then = (
         f"changeover confirm {site.system} --txn {note.txn}   (else it goes back by itself in {lease:.0f} s)"
     )
     return said(new, True, message, then, missed=done.missed)
+
+
+def may_move(site: Site, call: Call, now: State, release: str | None) -> None:
+    """Traffic may go to what is staged, by this call. Raises Stop (4)."""
+    live, lease = now["release"], now["lease"]
+    if stale(site, call) and not (lease and lease["txn"] == call.txn):
+        fact = f"transaction {call.txn} switched before, and something else has happened since"
+        raise Stop(STALE, fact, f"changeover history {site.system}")
+    if release and release != live["candidate"]:
+        fact = f"{release} is not staged (candidate: {live['candidate'] or 'none'})"
+        raise Stop(STALE, fact, f"changeover stage {site.system} --release {release}")
+    if not live["candidate"]:
+        raise Stop(STALE, "no release is staged", f"changeover stage {site.system} --release R")
+    if gone := [name for name in now["staged"] if name not in site.services]:
+        fact = f"{', '.join(gone)} is staged, but not in the settings any more"
+        raise Stop(STALE, fact, f"changeover drain {site.system} --now   (drops what is staged)")
+    if lease and call.txn and call.txn != lease["txn"]:
+        fact = f"the switch to {live['candidate']} was begun by {lease['txn']}, not by {call.txn}"
+        raise Stop(STALE, fact, f"changeover rollback {site.system}   (or wait until its lease ends)")
 
 
 def confirm(site: Site, call: Call) -> Answer:
@@ -108,8 +123,11 @@ def confirm(site: Site, call: Call) -> Answer:
         if not lease and call.txn in (None, now.state["txn"]):
             return said(now.state, False, f"{live} is confirmed already")
         _same_switch(site, call, lease, now.settled)
+        if half := state.half_way(now.state):
+            fact = f"the switch to {half} is not done yet: nothing is to be confirmed"
+            raise Stop(STALE, fact, f"changeover switch {site.system} --txn {lease['txn']}")
         after = {**now.state, "lease": None}
-        if site.keep_warm and now.state["release"]["previous"]:
+        if site.keep_warm and now.state["release"]["previous"] and not now.state["retired"]:
             after["warm"] = clock.deadline(site.root, site.keep_warm)
         note = call.note()
         done = perform(site, note, now.state, after)
@@ -153,6 +171,7 @@ def rollback(site: Site, call: Call, hold: bool) -> Answer:
         live = now.state["release"]["live"]
         if stale(site, call) or any("went back" in line for line in now.settled):
             return said(now.state, bool(now.settled), f"{site.system} is on {live} already")
+        live = state.half_way(now.state) or live
         done = moves.go_back(site, call.note(), now.state, hold)
         new = done.state
     took = time.monotonic() - started

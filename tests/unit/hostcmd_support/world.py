@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hostcmd import cli, gateway, peer, peers, run, site
+from hostcmd import cli, containers, gateway, peer, peers, run, site
 from hostcmd.run import Result
 from tests.unit.hostcmd_support import fakes
 
@@ -31,7 +31,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def settings(me: str) -> dict:
+def settings(me: str, strategy: str) -> dict:
     """/etc/changeover/tasktracker.json of a host. The address of a host is its folder's name."""
     times = {"stop_grace": 1, "start_timeout": 1, "drain": 0}
     services = {
@@ -51,6 +51,8 @@ def settings(me: str) -> dict:
         "lease": 90,
         "keep_warm": 1800,
         "keep_releases": 5,
+        "strategy": strategy,
+        "order": ("app1", "app2", "edge1", "edge2"),
         "services": services,
     }
 
@@ -58,12 +60,12 @@ def settings(me: str) -> dict:
 class World:
     """The folders. Use `words` to type a command on a host, the rest to see what came of it."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, strategy: str = "blue_green") -> None:
         self.base = base
         for name in HOSTS:
             folder = base / name / "etc/changeover"
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{SYSTEM}.json").write_text(json.dumps(settings(name)))
+            (folder / f"{SYSTEM}.json").write_text(json.dumps(settings(name, strategy)))
 
     def root(self, host: str) -> Path:
         return self.base / host
@@ -82,14 +84,14 @@ class World:
         assert code == 0, said
         return said
 
-    def deploy_containers(self, release: str, slot: str) -> None:
-        """What a deploy does after `stage`: compose files for the slot, and its slots with traffic running."""
+    def deploy_containers(self, release: str, slot: str, starts: bool = True) -> None:
+        """What a deploy does after `stage`: compose files for a slot; with `starts` its services with traffic run."""
         for service, hosts in SERVICES.items():
             for host in hosts:
                 found = fakes.engine(self.root(host))
                 found["compose"][f"{service}-{slot}"] = release
                 fakes.save(self.root(host), found)
-                if service in TRAFFIC:
+                if service in TRAFFIC and starts:
                     assert fakes.docker(self.root(host), ["compose", "up", f"{service}-{slot}"])[0] == 0
 
     def install(self, release: str = "1.0.0") -> None:
@@ -148,4 +150,5 @@ def stand_in(monkeypatch) -> None:  # noqa: ANN001
     """Lets the command under test meet the fakes, one host after the other, so that a run is always the same."""
     monkeypatch.setattr(run, "run", in_process)
     monkeypatch.setattr(peers, "AT_ONCE", 1)
+    monkeypatch.setattr(containers, "AT_ONCE", 1)
     monkeypatch.setattr(os, "umask", lambda mask: mask)
