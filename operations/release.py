@@ -159,7 +159,7 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
 
     def run(state: Any, host: Any) -> bool:
-        reasons = watch.soak(plan.value, system, renew=lambda: lock.ask(host, "renew", system, "--txn", txn))
+        reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
         if not reasons:
             return True
         back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=BACK)

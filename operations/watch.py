@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
 from changeover.routes import health_paths
+from changeover.standing import Standing, expected
 from changeover.words import seconds
+
+Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> whether it did, and what it said
 
 PROBERS: dict[str, Prober] = {}
 CONFIRMED: set[str] = set()  # systems whose release this run has confirmed
@@ -17,6 +21,7 @@ OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run ha
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
+LOOK = 5.0  # seconds between two looks at the containers of all hosts
 OWN_HEALTH = "/nginx-health"  # of a system without any slots there is nothing else to ask
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
 
@@ -66,25 +71,48 @@ def start(plan: Plan, system: str, txn: str) -> str | None:
     return None
 
 
-def soak(plan: Plan, system: str, renew: Callable[[], tuple[bool, list[str]]]) -> list[str]:
-    """Watches until the soak is over; gives the reasons for going back, or none.
+def soak(plan: Plan, system: str, ask: Ask, txn: str) -> list[str]:
+    """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
-    Arguments: the plan; the system; what renews the lease of the switch: (whether it did, what it said).
+    Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed.
     """
     release = plan.systems[system].release
-    end = time.monotonic() + seconds(release.soak)
-    due = 0.0
+    began = time.monotonic()
+    end, due, looked = began + seconds(release.soak), 0.0, 0.0
+    standing = Standing()
     while True:
         if time.monotonic() >= due:
-            renewed, words = renew()
+            renewed, words = ask("renew", system, "--txn", txn)
             if not renewed:
                 return [f"the lease could not be renewed: {' '.join(words)}"]
             due = time.monotonic() + seconds(release.lease) / 3
-        if reasons := judge(system, release.max_failed):
+        over = time.monotonic() >= end
+        reasons = judge(system, release.max_failed)
+        if over or time.monotonic() >= looked + LOOK:
+            looked = time.monotonic()
+            reasons += stands(plan, system, ask, standing, looked - began if over else 0.0)
+        if reasons or over and not standing.starting:
             return reasons
-        if time.monotonic() >= end:
-            return []
         time.sleep(EVERY)
+
+
+def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -> list[str]:
+    """Why the containers of the live slots ask for going back; one more look at all hosts.
+
+    Arguments: as in soak; what is known of them; seconds since the switch, when the soak is over (0: it is not).
+    """
+    done, lines = ask("status", system, "--json")
+    try:
+        said = json.loads(lines[0]) if done else {}
+        wanted = expected(plan, system, said.get("slots", {}))
+    except (ValueError, IndexError):
+        wanted, said = {}, {}
+    reasons = standing.look(set(wanted), said.get("hosts", {}))
+    return reasons + [
+        f"{name} on {host} is not healthy after {wanted[host, name]:g} s (start_timeout)"
+        for host, name in sorted(standing.starting)
+        if late > wanted[host, name]
+    ]
 
 
 def judge(system: str, most: int) -> list[str]:

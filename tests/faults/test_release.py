@@ -61,6 +61,39 @@ def test_a_release_that_breaks_after_the_switch_goes_back_and_is_held(gateway, t
     assert again.code == 1 and "1.2.0 is held" in again.text
 
 
+def test_one_host_that_crashes_in_the_soak_goes_back_though_no_user_saw_it(gateway, tmp_path):  # noqa: F811
+    """The gateway passes the broken host over, so probes do not fail: what the hosts say of their containers does."""
+    before = live()
+    release = other(before["release"]["live"])
+    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "60s"})
+    run = subprocess.Popen(
+        pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    wait_for("the switch", lambda: served(gateway) == release, 180)
+    time.sleep(6)  # it has looked once
+    ssh("app2", f"docker exec tasktracker-api-{live()['slots']['api']['live']}-1 sh -c 'kill -9 -1'", check=False)
+    printed = run.communicate(timeout=90)[0]
+    assert run.returncode == 1, printed
+    assert "on app2 was healthy, and has started again since" in printed or "on app2 is not up" in printed
+    assert served(gateway) == before["release"]["live"]
+    assert live()["held"].get(release), "what was judged is held"
+    made = json.loads((ROOT / "reports" / "latest" / "record.json").read_text())
+    assert made["outcome"] == "rolled_back" and made["probe"]["failed"] == 0
+
+
+def test_a_worker_that_crashes_in_the_soak_goes_back(gateway, tmp_path):  # noqa: F811
+    before = live()
+    lives_a_while = "for i in $(seq 20); do touch /tmp/alive; sleep 1; done; echo out of luck; exit 3"
+    soak = {**QUICK, "tasktracker.release.soak": "60s"}
+    words = {**soak, "tasktracker.services.worker.command": ["sh", "-c", lives_a_while]}
+    release = other(before["release"]["live"])
+    run = pyinfra("deploy.py", "-y", "--data", f"release={release}", *data(tmp_path, words))
+    assert run.code == 1, run.text
+    assert "worker-" in run.text and ("has started again since" in run.text or "is not up" in run.text)
+    assert live()["release"]["live"] == before["release"]["live"]
+
+
 def test_a_slot_that_never_gets_ready_is_never_switched_to(gateway, tmp_path):  # noqa: F811
     before = live()
     never = {"http": "/api/health/detailed", "json": {"status": "never"}, "timeout": "3s"}

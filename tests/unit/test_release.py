@@ -188,8 +188,8 @@ def watched(run: Run, responses: dict[str, Any] | None = None) -> Outcome:
 def soak(monkeypatch: pytest.MonkeyPatch, *reasons: str) -> None:
     """A soak that renews the lease once and gives these reasons."""
 
-    def once(_: Plan, system: str, renew: Callable[[], tuple[bool, list[str]]]) -> list[str]:
-        done, words = renew()
+    def once(_: Plan, system: str, ask: watch.Ask, txn: str) -> list[str]:
+        done, words = ask("renew", system, "--txn", txn)
         return list(reasons) if done else [f"the lease could not be renewed: {' '.join(words)}"]
 
     monkeypatch.setattr(watch, "soak", once)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -174,6 +175,32 @@ def test_a_real_process_runs_until_it_is_stopped(tmp_path: Path) -> None:
 RELEASE = {"lease": "30s", "soak": "60s"}
 
 
+UP = {"reachable": True, "containers": {"api-blue": {"state": "running", "healthy": True, "status": "Up 9 minutes"}}}
+STATUS = {"slots": {"api": {"live": "blue"}}, "hosts": {"app1": UP, "app2": UP}}
+
+
+class HostCommand:
+    """Answers as the coordinator's host command does: renewals by `renew`, looks by `status`."""
+
+    def __init__(
+        self,
+        renew: Callable[[], tuple[bool, list[str]]] = lambda: (True, []),
+        status: Callable[[], Any] = lambda: STATUS,
+    ) -> None:
+        self.renew, self.status = renew, status
+
+    def __call__(self, verb: str, system: str, *words: str) -> tuple[bool, list[str]]:
+        assert system == "shop" and words == (("--txn", "T1") if verb == "renew" else ("--json",))
+        if verb == "renew":
+            return self.renew()
+        said = self.status()
+        return (True, [json.dumps(said)]) if said else (False, ["edge1 does not answer"])
+
+
+def soak(command: HostCommand, **release: Any) -> list[str]:
+    return watch.soak(shop(on_all("shop.release", {**RELEASE, **release})), "shop", command, "T1")
+
+
 def test_the_lease_is_renewed_every_third_of_it_until_the_soak_is_over(
     probers: dict[str, Any], clock: list[float], tmp_path: Path
 ) -> None:
@@ -184,7 +211,7 @@ def test_the_lease_is_renewed_every_third_of_it_until_the_soak_is_over(
         renewed.append(clock[0] - 1000)
         return True, []
 
-    assert watch.soak(shop(on_all("shop.release", RELEASE)), "shop", renew) == []
+    assert soak(HostCommand(renew)) == []
     assert renewed == [0, 10, 20, 30, 40, 50, 60]
     assert clock[0] - 1000 >= 60
 
@@ -197,14 +224,13 @@ def test_a_failure_ends_the_soak_at_once(probers: dict[str, Any], clock: list[fl
             prober.write(sample(1), BAD)
         return True, []
 
-    reasons = watch.soak(shop(on_all("shop.release", RELEASE)), "shop", renew)
+    reasons = soak(HostCommand(renew))
     assert reasons[0] == "1 of 2 probes failed (limit 0)" and clock[0] == 1020
 
 
 def test_failures_that_are_allowed_pass(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
     probers["shop"] = Prober(tmp_path / "p", sample(1), BAD)
-    plan = shop(on_all("shop.release", {**RELEASE, "max_failed": 1}))
-    assert watch.soak(plan, "shop", lambda: (True, [])) == []
+    assert soak(HostCommand(), max_failed=1) == []
 
 
 def test_a_lease_that_cannot_be_renewed_is_a_reason(
@@ -212,7 +238,7 @@ def test_a_lease_that_cannot_be_renewed_is_a_reason(
 ) -> None:
     probers["shop"] = Prober(tmp_path / "p", sample(1))
     answers = iter([(True, []), (False, ["no switch T1 waits to be confirmed", "next: changeover status shop"])])
-    assert watch.soak(shop(on_all("shop.release", RELEASE)), "shop", lambda: next(answers)) == [
+    assert soak(HostCommand(lambda: next(answers))) == [
         "the lease could not be renewed: no switch T1 waits to be confirmed next: changeover status shop"
     ]
     assert clock[0] == 1010, "at the first renewal that failed"
@@ -220,7 +246,38 @@ def test_a_lease_that_cannot_be_renewed_is_a_reason(
 
 def test_a_soak_shorter_than_a_look_still_looks(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
     probers["shop"] = Prober(tmp_path / "p", sample(1), BAD)
-    assert watch.soak(shop(on_all("shop.release", {"soak": "1s"})), "shop", lambda: (True, []))
+    assert soak(HostCommand(), lease="30s", soak="1s")
+
+
+def with_app2(**container: Any) -> dict[str, Any]:
+    said = {**UP["containers"]["api-blue"], **container}  # type: ignore[index]
+    return {**STATUS, "hosts": {"app1": UP, "app2": {"reachable": True, "containers": {"api-blue": said}}}}
+
+
+def test_a_container_that_no_probe_sees_ends_the_soak_too(clock: list[float]) -> None:
+    """One of two hosts: the gateway passes it over, so users and prober see nothing of it. No prober is needed."""
+
+    def status() -> dict[str, Any]:
+        return STATUS if clock[0] < 1020 else with_app2(healthy=False, state="restarting", status="Restarting (1)")
+
+    assert soak(HostCommand(status=status)) == ["api-blue on app2 is not up: Restarting (1)"]
+    assert 1020 <= clock[0] <= 1020 + watch.LOOK + watch.EVERY
+
+
+def test_what_is_not_healthy_when_the_soak_is_over_gets_its_start_timeout(clock: list[float]) -> None:
+    def status() -> dict[str, Any]:
+        starting = with_app2(healthy=False, status="Up 5 seconds (health: starting)")
+        return starting if clock[0] < 1090 else STATUS
+
+    assert soak(HostCommand(status=status)) == []
+    assert 1090 <= clock[0] < 1100
+    clock[0] = 1000
+    never = with_app2(healthy=False, status="Up 5 seconds (health: starting)")
+    assert soak(HostCommand(status=lambda: never)) == ["api-blue on app2 is not healthy after 120 s (start_timeout)"]
+
+
+def test_a_coordinator_that_does_not_answer_is_judged_by_its_lease(clock: list[float]) -> None:
+    assert soak(HostCommand(status=lambda: None)) == []
 
 
 # --- start and stop

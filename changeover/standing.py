@@ -1,0 +1,81 @@
+"""Whether what went live stays up: the containers of the live slots, as the hosts say it again and again. Pure.
+
+The prober sees what a gateway's users see, and a gateway passes over a host that fails. A container that crashes again
+and again on one host of two, or a worker that no user talks to, shows only here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from changeover.plan import Plan
+from changeover.words import seconds
+
+AWAY = 3  # looks in a row that a host may miss: a release is not judged by one lost packet
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
+UP = re.compile(r"^Up (?P<number>\d+|About an?|Less than a) (?P<unit>[a-z]+?)s?\b")
+
+
+def expected(plan: Plan, system: str, slots: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+    """{(host, container) of the live slots: seconds it may take to get healthy}.
+
+    Arguments: the plan; the system; `slots` of `changeover status --json`.
+    """
+    services = plan.systems[system].services
+    return {
+        (host.name, f"{name}-{slots[name]['live']}"): seconds(services[name].start_timeout)
+        for name in plan.switched(system)
+        if name in slots and slots[name]["live"]
+        for host in plan.hosts_of(system, name)
+    }
+
+
+def uptime(status: str) -> int | None:
+    """Seconds, as coarse as the engine says them ("Up About a minute (healthy)"); None where it says none."""
+    found = UP.match(status)
+    if not found or found["unit"] not in UNITS:
+        return None
+    number = int(found["number"]) if found["number"].isdigit() else int(found["number"].startswith("About"))
+    return number * UNITS[found["unit"]]
+
+
+class Standing:
+    """What is known of the containers since the first look; one for each soak."""
+
+    def __init__(self) -> None:
+        self._up: dict[tuple[str, str], int | None] = {}  # those that were healthy, and how long they were up then
+        self._away: dict[str, int] = {}
+        self.starting: set[tuple[str, str]] = set()
+        """(host, container) of those that were not healthy yet, as at the last look."""
+
+    def look(self, wanted: set[tuple[str, str]], hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Why the release should go back, after one more look; empty while nothing speaks for it.
+
+        Arguments: (host, container) that must be up; `hosts` of `changeover status --json`.
+        """
+        self.starting = set()
+        here = {host: hosts.get(host, {}) for host, _ in sorted(wanted)}
+        for host, said in here.items():
+            self._away[host] = 0 if said.get("reachable") else self._away.get(host, 0) + 1
+        found = [self._judge(one, here[one[0]]["containers"]) for one in sorted(wanted) if not self._away[one[0]]]
+        lost = [host for host in here if self._away[host] >= AWAY]
+        return [
+            *(line for line in found if line),
+            *(f"{host} does not answer any more: {here[host].get('error', 'no word')}" for host in lost),
+        ]
+
+    def _judge(self, one: tuple[str, str], containers: Mapping[str, Mapping[str, Any]]) -> str | None:
+        host, name = one
+        said = containers.get(name, {"state": "gone", "healthy": False, "status": "not there"})
+        if said["state"] != "running" or "(unhealthy)" in said["status"]:
+            return f"{name} on {host} is not up: {said['status']}"
+        up, before = uptime(said["status"]), self._up.get(one)
+        if one in self._up and (not said["healthy"] or None not in (up, before) and up < before):  # type: ignore[operator]
+            return f"{name} on {host} was healthy, and has started again since: {said['status']}"
+        if said["healthy"]:
+            self._up[one] = up
+        else:
+            self.starting.add(one)
+        return None
