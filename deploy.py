@@ -13,6 +13,7 @@ local.include("phases/stage.py")  # the idle slots are given to the release
 local.include("phases/database.py")  # owner, extensions, schema
 local.include("phases/services.py")  # layer 2: applications, workers
 local.include("phases/frontend.py")  # layer 3: dashboards
+local.include("phases/tests.py")  # the idle slots pass the team's own tests
 local.include("phases/gateway.py")  # layer 4: nginx
 local.include("phases/switch.py")  # traffic goes to the release, under a lease
 local.include("phases/confirm.py")  # it answers and is watched; then it is confirmed, or goes back

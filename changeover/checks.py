@@ -10,10 +10,11 @@ from typing import Any
 from changeover.plan import Plan, placeholders
 from changeover.problems import Problem, nearest
 from changeover.routes import health_paths, route_of
-from changeover.settings import NAME, App, Container, Postgres, Service, System
+from changeover.settings import NAME, App, Container, Postgres, Service, Smoke, System
 
 # What was meant as a placeholder and is none: {secret}, {Secret.X}, {secret.MY-KEY}
 NEARLY = re.compile(r"\{\s*(?:secret|address)s?\b[^{}\"]*\}", re.IGNORECASE)
+PASSWORDS = ("authorization", "cookie", "x-api-key")  # headers that open doors
 OWN_NAMES = ("gateway", "fleet", "all")  # compose projects and data keys of ours
 
 
@@ -169,17 +170,33 @@ def _watched(name: str, file: str, system: System) -> Iterable[Problem]:
     """What the prober asks must be answered by the system; a release that nothing looks at is not watched."""
     release = system.release
     asked = {f"{name}.release.probe.{number}.path": one.path for number, one in enumerate(release.probe)}
+    asked |= {f"{name}.release.smoke.{number}.path": one.path for number, one in enumerate(release.smoke)}
     for path, wanted in asked.items():
         if not route_of(system, wanted):
             yield Problem(file, path, f"no route of {name} leads to {wanted}")
-    if release.websocket:
-        route = route_of(system, release.websocket)
+    events = {f"smoke.{number}.event.path": one.event.path for number, one in enumerate(release.smoke) if one.event}
+    sockets = {"websocket": release.websocket} if release.websocket else {}
+    for key, wanted in (sockets | events).items():
+        route = route_of(system, wanted)
         if not route or not route.websocket:
-            yield Problem(file, f"{name}.release.websocket", f"no route with websocket leads to {release.websocket}")
+            yield Problem(file, f"{name}.release.{key}", f"no route with websocket leads to {wanted}")
+    for number, one in enumerate(release.smoke):
+        yield from _smoke(f"{name}.release.smoke.{number}", file, name, system, one)
     traffic = any(isinstance(service, App) and service.slots and service.routes for service in system.services.values())
     if traffic and not release.probe and not health_paths(system):
         message = "is missing: no health path is behind its service's route, so a release would not be watched"
         yield Problem(file, f"{name}.release.probe", message)
+
+
+def _smoke(path: str, file: str, name: str, system: System, smoke: Smoke) -> Iterable[Problem]:
+    """Placeholders of a smoke test; a password in group_data."""
+    texts = {f"headers.{key}": text for key, text in smoke.headers.items()} | {"json": str(smoke.json_)}
+    for key, text in texts.items():
+        if problem := _placeholder_problem(text, ("secret",), name, system):
+            yield Problem(file, f"{path}.{key}", problem)
+    for key, text in smoke.headers.items():
+        if key.lower() in PASSWORDS and not placeholders(text):
+            yield Problem(file, f"{path}.headers.{key}", "names no {secret.NAME}; a value belongs in the secrets file")
 
 
 def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:

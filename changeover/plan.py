@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,18 +111,29 @@ class Plan:
             for service in settings.services.values():
                 for name in secret_names(service):
                     wanted[system, name] = None
+            for name in smoke_secrets(settings):
+                wanted[system, name] = None
         return list(wanted)
 
 
 def secret_names(service: Service) -> list[str]:
-    """Names of the secrets whose values a service's files are made from."""
+    """Names of the secrets whose values a service's files are made from, or its integration tests get."""
     names = list(service.secrets) if isinstance(service.secrets, list) else []
     if isinstance(service.secrets, dict):
         for text in service.secrets.values():
             names += [key.removeprefix("secret.") for key in placeholders(text) if key.startswith("secret.")]
     if isinstance(service, Postgres):
         names += [service.superuser_secret, service.owner_secret]
+    if isinstance(service, App) and service.test:
+        names += service.test.secrets
     return list(dict.fromkeys(names))
+
+
+def smoke_secrets(system: System) -> list[str]:
+    """Names of the secrets that a system's smoke tests send."""
+    texts = [text for one in system.release.smoke for text in (*one.headers.values(), json.dumps(one.json_))]
+    found = [key.removeprefix("secret.") for text in texts for key in placeholders(text) if key.startswith("secret.")]
+    return list(dict.fromkeys(found))
 
 
 def placeholders(text: str) -> list[str]:

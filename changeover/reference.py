@@ -26,6 +26,8 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("SYSTEM.tls", settings.Tls),
     ("SYSTEM.release", settings.Releasing),
     ("SYSTEM.release.probe, one of the list", settings.Probe),
+    ("SYSTEM.release.smoke, one of the list", settings.Smoke),
+    ("SYSTEM.release.smoke.event", settings.Event),
     ("SYSTEM.migrations", settings.Migrations),
     ('SYSTEM.services.NAME (kind="app", the default)', settings.App),
     ('SYSTEM.services.NAME (kind="postgres")', settings.Postgres),
@@ -34,6 +36,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("SYSTEM.services.NAME.routes.PREFIX", settings.Route),
     ("SYSTEM.services.NAME.health", settings.Health),
     ("SYSTEM.services.NAME.ready", settings.Ready),
+    ("SYSTEM.services.NAME.test", settings.Integration),
     ("--data (a run's own)", settings.Run),
 ]
 

@@ -23,15 +23,18 @@ from changeover.settings_services import (
     Service,
     Slots,
 )
+from changeover.settings_tests import Event, Integration, Smoke
 from changeover.words import DOMAIN, NAME, REACH, USER, Duration, Folder, Name, Port, Release, Size, Text
 
 __all__ = [
     "NAME",
     "App",
     "Container",
+    "Event",
     "Fleet",
     "Gateway",
     "Health",
+    "Integration",
     "Limits",
     "Migrations",
     "Nats",
@@ -43,6 +46,7 @@ __all__ = [
     "Run",
     "Service",
     "Slots",
+    "Smoke",
     "Strict",
     "System",
     "Tls",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from changeover.settings_common import Limits, Strict
+from changeover.settings_tests import Integration
 from changeover.words import ASSETS, EXTENSION, NAME, ROUTE, Duration, Folder, HttpPath, Port, Size, Variable
 
 
@@ -114,6 +115,7 @@ class App(Container):
     ready: Ready | None = Field(
         None, description="what the idle slot must answer before traffic goes there; default: health"
     )
+    test: Integration | None = Field(None, description="the team's own tests of an idle slot, before the switch")
     drain: Duration = Field(
         "30s", description="time for open requests and sockets after traffic has left, before the stop"
     )
@@ -133,6 +135,8 @@ class App(Container):
             raise ValueError(
                 "drain is for what has two slots; with publish it is stopped after stop_grace, and replaced"
             )
+        if self.test and not self.slots:
+            raise ValueError("test needs slots; an idle slot is tested on its own port")
         if self.singleton and self.slots:
             raise ValueError("a singleton has no slots; it is stopped and started")
         if self.slots and not self.health:

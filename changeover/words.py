@@ -17,6 +17,7 @@ NAME = r"^[a-z][a-z0-9_]{0,30}$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FOLDER = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
 HTTP_PATH = r"^/[A-Za-z0-9._~/?=&%+-]*$"
+SMOKE_PATH = r"^/([A-Za-z0-9._~/?=&%+-]|\{id\})*$"
 ROUTE = r"^/[a-z0-9_/-]*$"
 DOMAIN = r"^[a-z0-9-]+(\.[a-z0-9-]+)*$"
 ASSETS = r"^[a-z0-9_-]+/$"
@@ -30,6 +31,7 @@ PATTERNS = {
     VARIABLE: "must be letters, digits and _; first no digit",
     FOLDER: "must be a folder from / on, of letters, digits and . _ -",
     HTTP_PATH: "must be a path from / on, without spaces or quotes",
+    SMOKE_PATH: "must be a path from / on, without spaces or quotes; {id} may be in it",
     ROUTE: "must be a path from / on, of small letters, digits and _ - /",
     DOMAIN: "must be a host name in small letters, as in tasks.example.com",
     ASSETS: "must be one folder below the prefix with / at its end, as in assets/",

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pyinfra import host
 from pyinfra.api import FunctionCommand, operation
 
+from changeover.record import Check
+
 FAILURES: dict[str, list[str]] = {}  # host -> lines that its part of the run ended with
+CHECKS: list[Check] = []  # what was asked of a release and how it answered, for the record
+FILES: dict[str, Path] = {}  # name in the report's folder -> where the file lies until the run ends
+REPORT: list[Callable[[], Path]] = []  # the recorder's word on where this run's report will be
+
+
+def report_folder() -> Path:
+    """Where the report of this run will be."""
+    return REPORT[-1]() if REPORT else Path("reports")
 
 
 def failure(lines: Sequence[str]) -> FunctionCommand:

@@ -9,9 +9,10 @@ from pyinfra.api import deploy
 
 from changeover.fleet import Plan
 from changeover.live import Live
+from changeover.stack import rolls_out
 from changeover.words import octets
 from facts.host import Foreign, Machine, MachineFacts
-from operations import flow
+from operations import flow, integration
 
 SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
 DAEMON = "/etc/docker/daemon.json"  # ours would hide another data-root, and with it all containers
@@ -33,6 +34,7 @@ def preflight(plan: Plan, live: dict[str, Live], strangers: Sequence[str] = ()) 
             for path in foreign
         ),
         *release_problems(plan, live),
+        *(line for name in live if rolls_out(plan, name, live[name]) for line in integration.missing(plan, name)),
         *strangers,
     ]
     flow.require(name="the host is fit", problems=problems, fact="fit for what runs on it")

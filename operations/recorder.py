@@ -45,9 +45,14 @@ class Recorder(BaseStateCallback):
         probes = {system: found for system in list(watch.PROBERS) if (found := watch.stop(system))}
         made = self._record(probes)
         page = report.publish(made, PRIVATE)
-        for system, (file, _, _) in probes.items():
-            file.replace(page.parent / probe_file(system))
+        kept = {probe_file(system): file for system, (file, _, _) in probes.items()}
+        for name, file in (kept | flow.FILES).items():
+            file.replace(page.parent / name)
         click.echo("\n" + "\n".join(summary(made, page)), err=True)
+
+    def folder(self) -> Path:
+        """Where the report of this run will be, when it does not end well: before its end nothing else is known."""
+        return PRIVATE / record.directory_name(self.started, next(iter(run.concerned().values())))
 
     def _record(self, probes: dict[str, tuple[Path, int, int]]) -> record.Record:
         plan = run.plan()
@@ -75,6 +80,7 @@ class Recorder(BaseStateCallback):
             way_back=way_back([name for name in run.moved() if name in watch.CONFIRMED]) if done else None,
             probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
             error=self._error(failed, done),
+            checklist=flow.CHECKS,
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
             steps=steps,
         )
@@ -179,6 +185,9 @@ def summary(made: record.Record, page: Path) -> list[str]:
     for system, state in watch.OPEN.items():
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
+    if made.checklist:
+        passed = sum(check.verdict == "pass" for check in made.checklist)
+        lines += [f" tested      {passed} of {len(made.checklist)} passed: integration and smoke tests of the release"]
     if made.probe:
         lines += [f" probed      {made.probe.failed} of {made.probe.sent} requests failed, from before the switch on"]
     if made.way_back:
@@ -193,4 +202,5 @@ def start(state: Any, params: dict[str, Any]) -> None:
         return
     recorder = Recorder(state, f"pyinfra {params['inventory']} {' '.join(files)} -y")
     state.add_callback_handler(recorder)
+    flow.REPORT.append(recorder.folder)
     atexit.register(recorder.finish)

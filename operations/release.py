@@ -15,9 +15,13 @@ from changeover.live import Live
 from changeover.plan import Plan
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.words import whole_seconds
-from operations import flow, lock, watch
+from operations import flow, lock, smoke, watch
 from operations.host_command import BINARY
 
+NO_WAY_BACK = (
+    "nothing was undone: there is no release before it to go back to, so it serves as it is; mend it and release "
+    "another version: --data release=R"
+)
 BACK = 600  # seconds for the way back: slots that were stopped are started and must be healthy
 
 
@@ -63,8 +67,16 @@ def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
 
 @deploy("release")
 def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
-    """The release is watched; then it is confirmed, or goes back. Arguments as in stage."""
+    """The release passes its smoke tests and is watched; then it is confirmed, or goes back. Arguments as in stage."""
     release = wanted_release(plan, system, live)
+    if plan.systems[system].release.smoke:
+        smoked(
+            name=f"{system}: {release} passes the smoke tests",
+            plan=Quiet(plan),
+            system=system,
+            txn=txn,
+            leased=goes_back(plan, system, live),
+        )
     if goes_back(plan, system, live):
         watched(name=f"{system}: {release} is watched", plan=Quiet(plan), system=system, txn=txn)
     confirmed(
@@ -159,11 +171,39 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
 
     def run(state: Any, host: Any) -> bool:
-        reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
-        if not reasons:
-            return True
-        back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=BACK)
-        watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
-        return flow.fail_here(host, [*reasons, *words])
+reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
+        return not reasons or sent_back(host, system, reasons)
 
     yield FunctionCommand(run, (), {})
+
+
+@operation(is_idempotent=False)
+def smoked(plan: Quiet, system: str, txn: str, leased: bool) -> Generator[FunctionCommand]:
+    """
+    The smoke tests pass through the gateway; else the release is sent back at once, where there is a way back.
+
+    + plan: the checked plan
+    + system: its name
+    + txn: the run's id, whose lease is renewed
+    + leased: whether there is a way back
+    """
+
+    def run(state: Any, host: Any) -> bool:
+        renew = (lambda: lock.ask(host, "renew", system, "--txn", txn)) if leased else None
+        reasons = smoke.tests(plan.value, system, renew)
+        if reasons:
+            return sent_back(host, system, reasons) if leased else flow.fail_here(host, [*reasons, NO_WAY_BACK])
+        host.log_styled(smoke.passed(system), fg="green")
+        return True
+
+    yield FunctionCommand(run, (), {})
+
+
+def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
+    """The release before is live again, and this one held; gives False, which fails the host.
+
+    Arguments: the coordinator; the system; why, the first of which the hosts' journals keep.
+    """
+    back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=BACK)
+    watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
+    return flow.fail_here(host, [*reasons, *words])

@@ -19,6 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the markers."""
     config.addinivalue_line("markers", "since(release): only on servers of this release or newer")
     config.addinivalue_line("markers", "worker: needs a running worker")
+    config.addinivalue_line("markers", "alone: changes what all slots share; fails when another run does so just then")
 
 
 def numbers(release: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ def test_flags_need_the_token(api: httpx.Client) -> None:
     assert api.post(FLAGS, headers={"Authorization": "Bearer wrong"}, json={}).status_code in (401, 503)
 
 
+@pytest.mark.alone
 @pytest.mark.since("1.1.0")
 def test_a_flag_is_set_at_run_time_and_put_back(api: httpx.Client, admin: dict[str, str]) -> None:
     def read() -> dict[str, bool]:

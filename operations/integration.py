@@ -1,0 +1,123 @@
+"""A team's integration tests against the idle slots, before any traffic goes there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api import FunctionCommand, deploy, operation
+
+from changeover.candidates import Candidate, candidates, variables
+from changeover.live import Live
+from changeover.plan import Plan
+from changeover.record import Check
+from changeover.report import duration
+from changeover.words import seconds
+from operations import flow, process, run, tunnel
+from operations.tunnel import TunnelError
+
+TAIL = 15  # lines of the tests' output in a message
+
+
+@deploy("tests")
+def idle_slots(plan: Plan, system: str, name: str, live: Live) -> None:
+    """The team's tests pass against the idle slots of this host.
+
+    Arguments: the plan; names of system and host; what is live.
+    """
+    for one in candidates(plan, system, name, live):
+        tested(
+            name=f"{system}: {one.service} {one.slot} passes the integration tests",
+            system=system,
+            one=one,
+            serving=live.release.live or "nothing",
+            hide={key for _, secret in plan.secrets_wanted() for key in (secret, f"{system.upper()}_{secret}")},
+        )
+
+
+def missing(plan: Plan, system: str) -> list[str]:
+    """What this machine does not have of what the tests of a system need."""
+    found = []
+    for name, service in plan.systems[system].services.items():
+        if test := getattr(service, "test", None):
+            key = f"{system}.services.{name}.test"
+            if not Path(test.folder).is_dir():
+                found.append(f"{key}.folder: no folder {test.folder} on this machine")
+            elif not (process.find(test.run[0]) or (Path(test.folder) / test.run[0]).is_file()):
+                found.append(f"{key}.run: no program {test.run[0]} on this machine; install it, or give its path")
+    return found
+
+
+@operation(is_idempotent=False)
+def tested(system: str, one: Candidate, serving: str, hide: set[str]) -> Generator[FunctionCommand]:
+    """
+    The tests of a service pass against its idle slot on this host; else the run stops here.
+
+    + system: its name
+    + one: the idle slot
+    + serving: the release that is live
+    + hide: names of secrets that the tests have no business with
+    """
+
+    def test(state: Any, host: Any) -> bool:
+        began = time.monotonic()
+        where = f"{one.service} {one.slot} on {host.name} ({one.release})"
+        try:
+            ended = _run(host, system, one, hide)
+        except (TunnelError, OSError) as error:
+            return flow.fail_here(host, [f"{where}: the integration tests cannot begin: {error}", _unmoved(serving)])
+        took = time.monotonic() - began
+        text = run.mask(ended.output)
+        file = _kept(f"tests-{system}-{one.service}-{host.name}.txt", text)
+        lines = [line for line in text.splitlines() if line.strip()]
+        last = lines[-1].strip("= ")[-200:] if lines else "no output"
+        flow.CHECKS.append(
+            Check(
+                item=f"{system}: integration tests of {one.service} {one.slot} on {host.name}",
+                source=f"{system}.services.{one.service}.test",
+                verdict="pass" if ended.code == 0 else "fail",
+                evidence=f"{last} ({duration(took)}); output: {file}",
+            )
+        )
+        if ended.code == 0:
+            host.log_styled(f"{one.service} {one.slot}: integration tests: {last}  {duration(took)}", fg="green")
+            return True
+        how = f"ended with exit code {ended.code}" if ended.code is not None else f"took over {one.test.timeout}"
+        said = [
+            f"{where}: the integration tests {how}; the last lines:",
+            *(f"  {line}" for line in lines[-TAIL:]),
+            f"the whole output: {flow.report_folder() / file}",
+            _unmoved(serving),
+        ]
+        return flow.fail_here(host, said)
+
+    yield FunctionCommand(test, (), {})
+
+
+def _run(host: Any, system: str, one: Candidate, hide: set[str]) -> process.Ended:
+    with ExitStack() as ways:
+        given = {"RELEASE": one.release, "BASE_URL": ways.enter_context(tunnel.to(host, one.address, one.port))}
+        if one.other:
+            given["OTHER_URL"] = ways.enter_context(tunnel.to(host, one.address, one.other))
+        secrets = {name: run.secrets().get(system, name) for name in one.test.secrets}
+        own = {**os.environ, "PATH": process.programs()}
+        env = variables(own, one.test, given, secrets, hide)
+        return process.run(one.test.run, Path(one.test.folder), env, seconds(one.test.timeout))
+
+
+def _unmoved(serving: str) -> str:
+    return f"nothing was switched; {serving} serves as before"
+
+
+def _kept(name: str, text: str) -> str:
+    """Keeps a text for the report's folder; its name there."""
+    folder = Path("reports")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / f".{run.txn()}-{name}"
+    file.write_text(text)
+    flow.FILES[name] = file
+    return name
