@@ -37,12 +37,12 @@ async def run(config: Config) -> None:
 
 
 async def _result(config: Config, context: ssl.SSLContext, call: Call) -> Result:
-    began = time.perf_counter()
     try:
         if call.event is None:
             problem, seen = await _send(config, context, call)
         else:
             async with _socket(config, context, call.event, call.timeout) as socket:
+                began = time.perf_counter()
                 problem, seen = await _send(config, context, call)
                 if problem is None:
                     problem = await _message(socket, call.event)

@@ -36,7 +36,8 @@ tasktracker = dict(
             health={"http": "/api/health", "interval": "5s", "timeout": "3s", "retries": 3, "start_period": "15s"},
             # Before the switch the worker is still the old release's, and every host's slot is tested at the same time.
             test={"run": ["pytest", "tests/api", "-q", "-p", "no:cacheprovider", "-m", "not worker and not alone"],
-                  "folder": "examples/tasktracker", "env": {"PYTHONDONTWRITEBYTECODE": "1"}, "secrets": ["ADMIN_TOKEN"], "timeout": "2m"},
+                  "folder": "examples/tasktracker", "env": {"PYTHONDONTWRITEBYTECODE": "1"},
+                  "secrets": ["ADMIN_TOKEN"], "timeout": "2m"},
             env={**_app_env, "WEB_CONCURRENCY": "4"}, secrets=_app_secrets, tmpfs=["/tmp"],
             stop_grace="35s",
             cpus=1.0, memory="1G", cpus_reserve=0.25, memory_reserve="256M",

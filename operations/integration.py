@@ -72,7 +72,7 @@ def tested(system: str, one: Candidate, serving: str, hide: set[str]) -> Generat
             return flow.fail_here(host, [f"{where}: the integration tests cannot begin: {error}", _unmoved(serving)])
         took = time.monotonic() - began
         text = run.mask(ended.output)
-        file = _kept(f"tests-{system}-{one.service}-{host.name}.txt", text)
+        file = _kept(f"tests-{system}-{one.service}-{host.name.replace('/', '_')}.txt", text)
         lines = [line for line in text.splitlines() if line.strip()]
         last = lines[-1].strip("= ")[-200:] if lines else "no output"
         flow.CHECKS.append(

@@ -6,6 +6,7 @@ The host command does each step (one actuator, three callers); here it is only a
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -13,6 +14,7 @@ from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover.live import Live
 from changeover.plan import Plan
+from changeover.report import duration
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.words import whole_seconds
 from operations import flow, lock, smoke, watch
@@ -189,11 +191,12 @@ def smoked(plan: Quiet, system: str, txn: str, leased: bool) -> Generator[Functi
     """
 
     def run(state: Any, host: Any) -> bool:
+        began = time.monotonic()
         renew = (lambda: lock.ask(host, "renew", system, "--txn", txn)) if leased else None
         reasons = smoke.tests(plan.value, system, renew)
         if reasons:
             return sent_back(host, system, reasons) if leased else flow.fail_here(host, [*reasons, NO_WAY_BACK])
-        host.log_styled(smoke.passed(system), fg="green")
+        host.log_styled(f"{smoke.passed(system)}  {duration(time.monotonic() - began)}", fg="green")
         return True
 
     yield FunctionCommand(run, (), {})

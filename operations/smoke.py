@@ -98,4 +98,4 @@ def passed(system: str) -> str:
     """What a person reads when all have passed."""
     mine = [check for check in flow.CHECKS if check.source == f"{system}.release.smoke"]
     names = [check.item.rpartition("smoke test: ")[2] for check in mine]
-    return f"{len(names)} smoke tests passed: {', '.join(names)}"
+    return f"smoke tests: {len(names)} passed ({'; '.join(names)})"

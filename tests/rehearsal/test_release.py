@@ -1,5 +1,6 @@
 """The next release and the way back, under load: nobody notices, and every write is there once."""
 
+import json
 import time
 
 from rehearsal.load import beside, series
@@ -18,6 +19,7 @@ def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
         assert run.code == 0, run.text
         assert "0 of " in run.text and "requests failed, from before the switch on" in run.text
         assert gateway.get("/api/health").json()["release"] == "1.1.0"
+        tested_on_the_way(run)
         marks["released"] = live()
         began = time.monotonic()
         said = changeover("app1", "rollback tasktracker --why 'the way back is tested'")
@@ -33,6 +35,20 @@ def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
     assert marks["back in"] < 60
     assert marks["released"]["release"] == {"live": "1.1.0", "previous": "1.0.0", "candidate": None}
     assert {slot["live"] for slot in live()["slots"].values()} == {"blue"}
+
+
+def tested_on_the_way(run: support.Run) -> None:
+    """The team's tests of each idle slot and of the gateway are in output, record and page."""
+    assert run.text.count("integration tests: ") == 2 and "smoke tests: 3 passed (" in run.text, run.text
+    latest = support.ROOT / "reports" / "latest"
+    checks = json.loads((latest / "record.json").read_text())["checklist"]
+    items = [f"tasktracker: integration tests of api green on {host}" for host in ("app1", "app2")]
+    names = ["an authenticated call", "a write, and its event", "an export"]
+    assert sorted(one["item"] for one in checks) == sorted(items + [f"tasktracker: smoke test: {n}" for n in names])
+    assert {one["verdict"] for one in checks} == {"pass"}
+    page = (latest / "index.html").read_text()
+    assert all(item in page for item in items) and "its event after" in page
+    assert " passed" in (latest / "tests-tasktracker-api-app1.txt").read_text()
 
 
 def test_a_release_that_was_gone_back_from_is_held(gateway):

@@ -1,0 +1,310 @@
+"""Smoke tests: what is sent, what is right, what a person reads, and that no secret is in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fakes import Outcome
+from plans import Hosts, good, on_all, staging_hosts
+from small_server import Small, serving
+
+from changeover import fleet
+from changeover.plan import Plan
+from changeover.secrets import Secrets
+from changeover.settings import Smoke
+from changeover.smoke import Call, Event, call, holds, is_wanted, wrong
+from operations import flow, release, smoke, watch
+from operations import run as this_run
+from operations.release import Quiet
+
+CANARY = "s3cr3t-canary-4711"
+WRITE = {
+    "name": "a write",
+    "method": "POST",
+    "path": "/api/things",
+    "headers": {"Authorization": "Bearer {secret.TOKEN}"},
+    "json": {"external_id": "{id}", "tags": ["x-{id}"], "password": "{secret.TOKEN}"},
+    "expect": 201,
+    "answer": {"data": {"external_id": "{id}"}},
+}
+
+
+def made(**changes: Any) -> Call:
+    return call(Smoke.model_validate({"name": "a", "path": "/api", **changes}), "new-1", lambda name: f"<{name}>")
+
+
+# --- what is sent
+
+
+def test_ids_and_secrets_are_filled_in_everywhere() -> None:
+    event = {"path": "/ws?topics=a", "json": {"data": {"external_id": "{id}"}}, "within": "3s"}
+    one = made(**{**WRITE, "path": "/api/things/{id}", "text": "of {id}", "event": event})
+    assert (one.method, one.path, one.headers) == ("POST", "/api/things/new-1", {"Authorization": "Bearer <TOKEN>"})
+    assert one.body == {"external_id": "new-1", "tags": ["x-new-1"], "password": "<TOKEN>"}
+    assert (one.answer, one.text) == ({"data": {"external_id": "new-1"}}, "of new-1")
+    assert one.event == Event(path="/ws?topics=a", holds={"data": {"external_id": "new-1"}}, within=3)
+
+
+def test_a_get_has_no_body_and_an_event_is_known_by_the_id() -> None:
+    assert made().body is None
+    one = made(method="POST", json={"a": "{id}"}, event={"path": "/ws"})
+    assert one.event and one.event.holds == "new-1"
+
+
+def test_what_the_sample_is_asked_after_a_switch() -> None:
+    plan = fleet.load(staging_hosts())
+    found = smoke.config(plan, "tasktracker", "smoke-1", lambda name: f"<{name}>")
+    assert found and (found.base_url, str(found.address)) == ("https://tasks.staging.test:8443", "127.0.0.1")
+    assert [one.name for one in found.calls] == ["an authenticated call", "a write, and its event", "an export"]
+    assert found.calls[0].headers == {"Authorization": "Bearer <ADMIN_TOKEN>"} and found.calls[2].text == "smoke-1"
+    assert ("tasktracker", "ADMIN_TOKEN") in plan.secrets_wanted()
+
+
+def test_its_secrets_are_looked_for_before_anything_is_touched() -> None:
+    hosts = good()
+    on_all("shop.release", {"smoke": [{**WRITE, "json": {"a": "{secret.OTHER}"}}]})(hosts)
+    on_all("shop.services.api.test", {"run": ["true"], "secrets": ["THIRD"]})(hosts)
+    wanted = {name for system, name in fleet.load(hosts).secrets_wanted() if system == "shop"}
+    assert {"TOKEN", "OTHER", "THIRD"} <= wanted
+
+
+# --- what is right
+
+
+@pytest.mark.parametrize(
+    "wanted, found, right",
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, True),
+        ({"a": {"b": "x"}}, {"a": {"b": "x", "c": 1}}, True),
+        ({"a": {"b": "x"}}, {"a": {"b": "y"}}, False),
+        ({"a": 1}, {"b": 1}, False),
+        ({"a": None}, {}, False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": [1]}, {"a": [1, 2]}, False),
+        ({"a": 1}, [1], False),
+        ({}, None, False),
+    ],
+)
+def test_what_holds_what(wanted: Any, found: Any, right: bool) -> None:
+    assert holds(wanted, found) is right
+
+
+@pytest.mark.parametrize(
+    "changes, status, body, has_text, says",
+    [
+        ({}, 200, "", False, None),
+        ({}, 500, "Traceback\n  in x", False, "GET /api: wanted: 200; came: 500 Traceback in x"),
+        ({"expect": 201}, 200, "ok", False, "GET /api: wanted: 201; came: 200 ok"),
+        ({"answer": {"a": 1}}, 200, '{"a": 1}', False, None),
+        ({"answer": {"a": 1}}, 200, '{"a": 2}', False, 'GET /api: wanted: {"a": 1} in its JSON; came: 200 {"a": 2}'),
+        ({"answer": {"a": 1}}, 200, "<html>", False, 'GET /api: wanted: {"a": 1} in its JSON; came: 200 <html>'),
+        ({"text": "of {id}"}, 200, "x", True, None),
+        ({"text": "of {id}"}, 200, "x", False, "GET /api: wanted: 'of new-1' in its body; came: 200 x"),
+    ],
+)
+def test_what_is_wrong(changes: dict[str, Any], status: int, body: str, has_text: bool, says: str | None) -> None:
+    assert wrong(made(**changes), status, body, has_text) == says
+
+
+def test_which_message_is_the_one() -> None:
+    assert is_wanted(Event(path="/", holds="new-1", within=1), "made new-1")
+    assert not is_wanted(Event(path="/", holds="new-1", within=1), "made new-2")
+    assert is_wanted(Event(path="/", holds={"a": {"b": 1}}, within=1), '{"a": {"b": 1}, "c": 2}')
+    assert not is_wanted(Event(path="/", holds={"a": {"b": 1}}, within=1), "ping")
+
+
+# --- sent by the real process to a real server
+
+
+@pytest.fixture
+def server() -> Iterator[Small]:
+    with serving() as small:
+        yield small
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setattr(watch, "OPEN", {})
+    monkeypatch.setattr(watch, "PROBERS", {})
+    monkeypatch.setattr(flow, "CHECKS", [])
+    monkeypatch.setattr(this_run, "_secrets", Secrets(tmp_path / "none", dict.fromkeys(NAMES, CANARY)))
+    flow.FAILURES.clear()
+
+
+NAMES = ("TOKEN", "SHOP_DB_PASSWORD", "POSTGRES_PASSWORD")
+
+
+@pytest.fixture
+def planned(server: Small, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+    """planned(*smoke tests): a plan whose gateway is the server."""
+
+    def plan(*tests: dict[str, Any], **changes: Any) -> Plan:
+        hosts: Hosts = good()
+        on_all("fleet.gateway", {"reach": f"127.0.0.1:{server.port}"})(hosts)
+        on_all("shop.services.api.routes", {"/api": {}, "/ws": {"websocket": True}})(hosts)
+        on_all("shop.release", {"smoke": list(tests), **changes})(hosts)
+        made = fleet.load(hosts)
+        monkeypatch.setattr(this_run, "_plan", made)
+        return made
+
+    return plan
+
+
+def written(got: Any) -> tuple[int, str]:
+    """An app that writes what it is sent."""
+    if got.line.startswith("GET"):
+        return 200, "x" * 70_000 + sent_id[-1] + "y" * 70_000
+    sent_id.append(json.loads(got.body)["external_id"])
+    return 201, json.dumps({"data": {"external_id": sent_id[-1]}})
+
+
+sent_id: list[str] = []
+EXPORT = {"name": "an export", "path": "/api/export", "text": "{id}"}
+HEARD = {"path": "/ws?topics=a", "json": {"made": "{id}"}, "within": "2s"}
+
+
+def test_calls_that_pass_are_in_the_record_by_name(server: Small, planned: Callable[..., Plan]) -> None:
+    server.answer, server.event = written, lambda got: json.dumps({"made": sent_id[-1]})
+    plan = planned({**WRITE, "event": HEARD}, EXPORT)
+    assert smoke.tests(plan, "shop", None) == []
+    post, export = server.got
+    assert post.line == "POST /api/things HTTP/1.1" and post.headers["authorization"] == f"Bearer {CANARY}"
+    assert post.headers["host"].startswith("shop.test") and export.line == "GET /api/export HTTP/1.1"
+    assert [(one.item, one.verdict) for one in flow.CHECKS] == [
+        ("shop: smoke test: a write", "pass"),
+        ("shop: smoke test: an export", "pass"),
+    ]
+    assert "201 in " in flow.CHECKS[0].evidence and "its event after" in flow.CHECKS[0].evidence
+    assert smoke.passed("shop") == "smoke tests: 2 passed (a write; an export)"
+
+
+def test_the_first_that_fails_is_the_reason_and_the_last_that_is_sent(
+    server: Small, planned: Callable[..., Plan]
+) -> None:
+    server.answer = lambda got: (500, "out of rows")
+    reasons = smoke.tests(planned(WRITE, EXPORT), "shop", None)
+    assert reasons == ["smoke test 'a write' failed: POST /api/things: wanted: 201; came: 500 out of rows"]
+    assert len(server.got) == 1 and [one.verdict for one in flow.CHECKS] == ["fail"]
+
+
+def test_an_event_that_does_not_come_is_a_reason(server: Small, planned: Callable[..., Plan]) -> None:
+    server.answer, server.event = written, lambda got: '{"made": "something else"}'
+    (reason,) = smoke.tests(planned({**WRITE, "event": {**HEARD, "within": "500ms"}}), "shop", None)
+    assert reason.startswith("smoke test 'a write' failed: WebSocket /ws?topics=a: wanted: {'made': 'smoke-")
+    assert reason.endswith("within 0.5 s; came: 1 other messages")
+
+
+def test_an_event_that_came_before_its_call_does_not_count(server: Small, planned: Callable[..., Plan]) -> None:
+    """Another run's event, of another id, is none; and a message is only looked for where the id is."""
+    server.answer, server.event = written, lambda got: "smoke-0000"
+    test = {**WRITE, "event": {"path": "/ws", "within": "500ms"}}
+    assert "came: 1 other messages" in smoke.tests(planned(test), "shop", None)[0]
+
+
+def test_what_the_server_gives_away_is_masked(server: Small, planned: Callable[..., Plan]) -> None:
+    server.answer = lambda got: (403, f"{got.headers['authorization']} is not welcome: {got.body}")
+    (reason,) = smoke.tests(planned(WRITE), "shop", None)
+    assert "came: 403 Bearer *MASKED* is not welcome" in reason
+    assert CANARY not in reason + flow.CHECKS[0].model_dump_json()
+
+
+def test_a_server_that_does_not_answer_is_a_reason(server: Small, planned: Callable[..., Plan]) -> None:
+    server.answer = lambda got: (time.sleep(3), (200, ""))[1]  # type: ignore[func-returns-value]
+    (reason,) = smoke.tests(planned({"name": "a", "path": "/api", "timeout": "500ms"}), "shop", None)
+    assert reason == "smoke test 'a' failed: GET /api: wanted: 200; came: no whole answer within 0.5 s"
+
+
+def test_a_gateway_that_is_away_is_a_reason(server: Small, planned: Callable[..., Plan]) -> None:
+    hosts_plan = planned({"name": "a", "path": "/api"}, {"name": "b", "path": "/api"})
+    with serving() as other:
+        port = other.port
+    gateway = hosts_plan.fleet.gateway.model_copy(update={"reach": f"127.0.0.1:{port}"})
+    away = Plan(
+        hosts_plan.fleet.model_copy(update={"gateway": gateway}), hosts_plan.systems, hosts_plan.hosts, hosts_plan.run
+    )
+    (reason,) = smoke.tests(away, "shop", None)
+    assert reason.startswith("smoke test 'a' failed: GET /api: wanted: 200; came: ConnectError")
+
+
+def test_a_process_that_cannot_run_is_a_reason(
+    server: Small, planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoke.sys, "executable", "/bin/false")
+    assert smoke.tests(planned({"name": "a", "path": "/api"}), "shop", None) == [
+        "smoke test 'a' could not be sent: exit code 1"
+    ]
+
+
+# --- the lease and the prober, meanwhile
+
+
+def slow(server: Small) -> None:
+    server.answer = lambda got: (time.sleep(1.5), (200, ""))[1]  # type: ignore[func-returns-value]
+
+
+def test_the_lease_is_renewed_meanwhile(
+    server: Small, planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(server)
+    monkeypatch.setattr(smoke, "seconds", lambda text: 1.2)
+    renewed: list[float] = []
+    plan = planned({"name": "a", "path": "/api"}, lease="10s")
+    assert smoke.tests(plan, "shop", lambda: (bool(renewed.append(1.0)) or True, [])) == []
+    assert len(renewed) >= 3
+
+
+@pytest.mark.parametrize(
+    "why, renew", [("lease", (False, ["it is over"])), ("prober", (True, []))], ids=["no lease", "failed probes"]
+)
+def test_a_lost_lease_or_a_failed_probe_ends_them_at_once(
+    server: Small, planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, why: str, renew: Any
+) -> None:
+    slow(server)
+    if why == "prober":
+        monkeypatch.setattr(watch, "judge", lambda system, most: ["2 of 9 probes failed (limit 0)"])
+    began = time.monotonic()
+    reasons = smoke.tests(planned({"name": "a", "path": "/api"}), "shop", lambda: renew)
+    assert time.monotonic() - began < 1.2
+    assert reasons == [
+        "2 of 9 probes failed (limit 0)" if why == "prober" else "the lease could not be renewed: it is over"
+    ]
+
+
+# --- the step
+
+
+def smoked(run: Callable[..., Outcome], leased: bool, responses: dict[str, Any] | None = None) -> Outcome:
+    watch.OPEN["shop"] = watch.BY_LEASE
+    return run(release.smoked, responses or {}, plan=Quiet(None), system="shop", txn="T1", leased=leased)
+
+
+def test_a_release_that_passes_is_left_where_it_is(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoke, "tests", lambda plan, system, renew: [] if renew()[0] else ["?"])
+    done = smoked(run, leased=True)
+    assert not done.failed
+    assert [c.text for c in done.commands] == ["/usr/local/bin/changeover renew shop --txn T1"]
+
+
+def test_a_release_that_fails_goes_back_at_once(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke, "tests", lambda *_: ["smoke test 'a' failed: it's 500"])
+    done = smoked(run, leased=True, responses={"changeover rollback": ["shop is back on 1.0.0"]})
+    assert done.failed and watch.OPEN == {"shop": watch.WENT_BACK}
+    assert "rollback shop --why" in done.commands[0].text
+    assert flow.FAILURES["@fake/one"] == ["smoke test 'a' failed: it's 500", "shop is back on 1.0.0"]
+
+
+def test_a_first_installation_that_fails_has_no_way_back_and_says_so(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(smoke, "tests", lambda plan, system, renew: seen.append(renew) or ["smoke test 'a' failed"])
+    done = smoked(run, leased=False)
+    assert done.failed and done.commands == [] and seen == [None]
+    reason, way = flow.FAILURES["@fake/one"]
+    assert reason == "smoke test 'a' failed" and way.startswith("nothing was undone: there is no release before it")
