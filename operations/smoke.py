@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets as random
 import subprocess
 import sys
@@ -46,10 +47,7 @@ def tests(plan: Plan, system: str, renew: Renew | None) -> list[str]:
         stderr=subprocess.PIPE,
     )
     try:
-        assert process.stdin
-        process.stdin.write(made.model_dump_json().encode())  # headers hold secrets: neither argv nor environment
-        process.stdin.close()
-        process.stdin = None
+        _tell(process, made.model_dump_json())  # headers hold secrets: neither argv nor environment
         reasons = _wait(plan, system, process, made.longest + START, renew)
     finally:
         process.kill()
@@ -64,6 +62,16 @@ def tests(plan: Plan, system: str, renew: Renew | None) -> list[str]:
         last = run.mask(" ".join(errors.split())[-300:]) or f"exit code {process.returncode}"
         return [f"smoke test {made.calls[len(results)].name!r} could not be sent: {last}"]
     return []
+
+
+def _tell(process: subprocess.Popen[bytes], text: str) -> None:
+    """Writes a text to a process's standard input and ends it; one that has ended already says why by itself."""
+    pipe, process.stdin = process.stdin, None
+    assert pipe
+    with contextlib.suppress(BrokenPipeError):
+        pipe.write(text.encode())
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()
 
 
 def _wait(plan: Plan, system: str, process: subprocess.Popen[bytes], limit: float, renew: Renew | None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -219,13 +220,11 @@ def test_a_server_that_does_not_answer_is_a_reason(server: Small, planned: Calla
 
 
 def test_a_gateway_that_is_away_is_a_reason(server: Small, planned: Callable[..., Plan]) -> None:
-    hosts_plan = planned({"name": "a", "path": "/api"}, {"name": "b", "path": "/api"})
+    plan = planned({"name": "a", "path": "/api"}, {"name": "b", "path": "/api"})
     with serving() as other:
         port = other.port
-    gateway = hosts_plan.fleet.gateway.model_copy(update={"reach": f"127.0.0.1:{port}"})
-    away = Plan(
-        hosts_plan.fleet.model_copy(update={"gateway": gateway}), hosts_plan.systems, hosts_plan.hosts, hosts_plan.run
-    )
+    gateway = plan.fleet.gateway.model_copy(update={"reach": f"127.0.0.1:{port}"})
+    away = replace(plan, fleet=plan.fleet.model_copy(update={"gateway": gateway}))
     (reason,) = smoke.tests(away, "shop", None)
     assert reason.startswith("smoke test 'a' failed: GET /api: wanted: 200; came: ConnectError")
 
