@@ -35,7 +35,8 @@ def candidates(plan: Plan, system: str, host: str, live: Live) -> list[Candidate
         roles = {place.role: place for place in places(live, name, wanted_release(plan, system, live))}
         if one := roles.get("candidate"):
             before = roles.get("live")
-            other = ports[before.slot] if before else None
+            stopped = plan.systems[system].release.strategy == "recreate"
+            other = ports[before.slot] if before and not stopped else None
             address = plan.hosts[host].address
             found.append(Candidate(name, one.slot, one.release, address, ports[one.slot], other, service.test))
     return found

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from changeover import fleet
 from changeover.candidates import Candidate, candidates, variables
 from changeover.live import Live, Releases, SlotState
 from changeover.plan import Plan
-from changeover.secrets import Secrets
+from changeover.secrets import Mask, Secrets
 from changeover.settings import Integration
 from operations import flow, integration, process
 from operations import run as this_run
@@ -53,6 +54,14 @@ def test_the_idle_slot_of_a_new_release_beside_the_live_one() -> None:
 def test_a_first_installation_has_no_other_slot() -> None:
     (one,) = candidates(plan(None), "shop", "app1", Live())
     assert (one.slot, one.release, one.port, one.other) == ("blue", "1.0.0", 18000, None)
+
+
+def test_behind_the_maintenance_page_the_other_slot_is_stopped() -> None:
+    made = plan()
+    release = made.systems["shop"].release.model_copy(update={"strategy": "recreate"})
+    systems = {**made.systems, "shop": made.systems["shop"].model_copy(update={"release": release})}
+    (one,) = candidates(replace(made, systems=systems), "shop", "app1", LIVE)
+    assert (one.port, one.other) == (18001, None)
 
 
 def test_new_settings_are_tested_too() -> None:
@@ -144,7 +153,7 @@ def test_a_run_that_is_killed_leaves_no_tests_behind(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(this_run, "_plan", plan())
+    monkeypatch.setattr(this_run, "_mask", Mask([CANARY]))
     secrets = dict.fromkeys(("TOKEN", "SHOP_DB_PASSWORD", "POSTGRES_PASSWORD"), CANARY)
     monkeypatch.setattr(this_run, "_secrets", Secrets(tmp_path / "none", secrets))
     monkeypatch.setattr(flow, "CHECKS", [])

@@ -15,7 +15,7 @@ from small_server import Small, serving
 
 from changeover import fleet
 from changeover.plan import Plan
-from changeover.secrets import Secrets
+from changeover.secrets import Mask, Secrets
 from changeover.settings import Smoke
 from changeover.smoke import Call, Event, call, holds, is_wanted, wrong
 from operations import flow, release, smoke, watch
@@ -132,6 +132,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(watch, "OPEN", {})
     monkeypatch.setattr(watch, "PROBERS", {})
     monkeypatch.setattr(flow, "CHECKS", [])
+    monkeypatch.setattr(this_run, "_mask", Mask([CANARY]))
     monkeypatch.setattr(this_run, "_secrets", Secrets(tmp_path / "none", dict.fromkeys(NAMES, CANARY)))
     flow.FAILURES.clear()
 
@@ -140,7 +141,7 @@ NAMES = ("TOKEN", "SHOP_DB_PASSWORD", "POSTGRES_PASSWORD")
 
 
 @pytest.fixture
-def planned(server: Small, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+def planned(server: Small) -> Callable[..., Plan]:
     """planned(*smoke tests): a plan whose gateway is the server."""
 
     def plan(*tests: dict[str, Any], **changes: Any) -> Plan:
@@ -148,9 +149,7 @@ def planned(server: Small, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pla
         on_all("fleet.gateway", {"reach": f"127.0.0.1:{server.port}"})(hosts)
         on_all("shop.services.api.routes", {"/api": {}, "/ws": {"websocket": True}})(hosts)
         on_all("shop.release", {"smoke": list(tests), **changes})(hosts)
-        made = fleet.load(hosts)
-        monkeypatch.setattr(this_run, "_plan", made)
-        return made
+        return fleet.load(hosts)
 
     return plan
 
