@@ -173,7 +173,7 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
 
     def run(state: Any, host: Any) -> bool:
-reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
+        reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
         return not reasons or sent_back(host, system, reasons)
 
     yield FunctionCommand(run, (), {})
