@@ -10,10 +10,12 @@ local.include("phases/provision.py")  # engine, deploy user, folders, time, host
 local.include("phases/lock.py")  # one deploy at a time
 local.include("phases/infrastructure.py")  # layer 1: databases, brokers
 local.include("phases/stage.py")  # the idle slots are given to the release
+local.include("phases/open.py")  # recreate: the old release is stopped, behind the maintenance page
 local.include("phases/database.py")  # owner, extensions, schema
 local.include("phases/services.py")  # layer 2: applications, workers
 local.include("phases/frontend.py")  # layer 3: dashboards
 local.include("phases/tests.py")  # the idle slots pass the team's own tests
 local.include("phases/gateway.py")  # layer 4: nginx
+local.include("phases/roll.py")  # rolling: host by host, each watched; the last one by the switch
 local.include("phases/switch.py")  # traffic goes to the release, under a lease
 local.include("phases/confirm.py")  # it answers and is watched; then it is confirmed, or goes back

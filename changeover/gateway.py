@@ -13,7 +13,8 @@ from typing import Any
 
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
-from changeover.live import BLUE, GREEN
+from changeover.live import BLUE, GREEN, other
+from changeover.routes import open_paths
 from changeover.settings import App, System
 from changeover.stack import http_probe
 from changeover.words import whole_seconds
@@ -99,7 +100,7 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
         tls=system.tls,
         upstreams=upstreams,
         upstream_keepalive=whole_seconds(plan.fleet.gateway.upstream_keepalive),
-        slotted=[key for key, app in apps.items() if app.slots],
+        slotted={key: _marks(plan, name, key) for key, app in apps.items() if app.slots},
         routes=_routes(name, system, apps),
         routes_everything=any("/" in app.routes for app in apps.values()),
         **common,
@@ -111,11 +112,33 @@ def _upstreams(plan: Plan, system: str, key: str, app: App) -> list[Upstream]:
     if not app.slots:
         return [Upstream(f"{system}_{key}", [f"{a}:{app.publish}" for a in addresses])]
     ports = {BLUE: app.slots.blue, GREEN: app.slots.green}
-    return [Upstream(f"{system}_{key}_{slot}", [f"{a}:{port}" for a in addresses]) for slot, port in ports.items()]
+    whole = [Upstream(f"{system}_{key}_{slot}", [f"{a}:{port}" for a in addresses]) for slot, port in ports.items()]
+    hosts = [host.address for host in plan.turns(system) if host.address in addresses]
+    mixed = [
+        Upstream(
+            f"{system}_{key}_{slot}{ahead}",
+            [f"{host}:{ports[slot if turn < ahead else other(slot)]}" for turn, host in enumerate(hosts)],
+        )
+        for slot in ports
+        for ahead in _mixes(plan, system, key)
+    ]
+    return whole + mixed
+
+
+def _mixes(plan: Plan, system: str, key: str) -> range:
+    """How many of its hosts may be ahead in the middle of a rolling release."""
+    return range(1, len(plan.hosts_of(system, key)) if plan.systems[system].release.strategy == "rolling" else 1)
+
+
+def _marks(plan: Plan, system: str, key: str) -> list[tuple[str, str]]:
+    """What the host command may mark as live, and the slot whose assets pages of the other release ask for."""
+    slots = [(slot, other(slot)) for slot in (BLUE, GREEN)]
+    return [*slots, *((f"{slot}{n}", rest) for slot, rest in slots for n in _mixes(plan, system, key))]
 
 
 def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, Any]]:
-    routes = []
+    routes: list[dict[str, Any]] = []
+    taken = {path.rstrip("/") for app in apps.values() for path in app.routes}  # a location may be there once only
     for key, app in apps.items():
         for path, route in app.routes.items():
             prefix = path.rstrip("/")
@@ -133,8 +156,10 @@ def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, A
                     "max_body": route.max_body,
                     "websocket": route.websocket,
                     "assets": route.assets,
+                    "open": [path for path in open_paths(app, path, route) if path not in taken],
                 }
             )
+            taken.update(routes[-1]["open"])
     return routes
 
 

@@ -54,6 +54,8 @@ class Live(_Part):
     slots: dict[str, SlotState] = {}
     held: dict[str, str] = {}
     maintenance: dict[str, Any] | None = None
+    opened: dict[str, Any] | None = None
+    rolled: list[str] = []
     drifted: Annotated[bool, Field(exclude=True)] = False
     """Not in the file: what runs in a live slot has other settings than the data; mended by a switch, not in place."""
 

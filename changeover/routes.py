@@ -27,8 +27,24 @@ def health_path(service: App, prefix: str, route: Route) -> str | None:
     health = service.health
     if not health or not health.http or health.port not in (None, service.port):
         return None
-    path = f"{prefix.rstrip('/')}{health.http}" if route.strip else health.http
+    return _outside(health.http, prefix, route)
+
+
+def _outside(inside: str, prefix: str, route: Route) -> str | None:
+    """The path of the gateway that a route leads to a service's own path by; None when it does not."""
+    path = f"{prefix.rstrip('/')}{inside}" if route.strip else inside
     return path if covers(prefix, path) else None
+
+
+def open_paths(service: App, prefix: str, route: Route) -> list[str]:
+    """Paths of the gateway, without a query, that answer for the service's health in maintenance too: alive, and ready.
+
+    What a prefix itself leads to is a page for users, also where the service's health is asked there.
+    """
+    found = [health_path(service, prefix, route)]
+    found += [_outside(service.ready.http, prefix, route)] if service.ready else []
+    bare = [path.partition("?")[0] for path in found if path]
+    return [path for path in dict.fromkeys(bare) if path.rstrip("/") != prefix.rstrip("/")]
 
 
 def health_paths(system: System) -> list[str]:

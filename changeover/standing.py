@@ -7,9 +7,10 @@ and again on one host of two, or a worker that no user talks to, shows only here
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from changeover.live import other
 from changeover.plan import Plan
 from changeover.words import seconds
 
@@ -18,14 +19,26 @@ UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, 
 UP = re.compile(r"^Up (?P<number>\d+|About an?|Less than a) (?P<unit>[a-z]+?)s?\b")
 
 
-def expected(plan: Plan, system: str, slots: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+def expected(
+    plan: Plan,
+    system: str,
+    slots: Mapping[str, Mapping[str, Any]],
+    staged: Collection[str] = (),
+    rolled: Collection[str] = (),
+) -> dict[tuple[str, str], float]:
     """{(host, container) of the live slots: seconds it may take to get healthy}.
 
-    Arguments: the plan; the system; `slots` of `changeover status --json`.
+    Arguments: the plan; the system; `slots` of `changeover status --json`, and the `staged` services of which the
+    `rolled` hosts run the other slot already.
     """
     services = plan.systems[system].services
+
+    def slot(host: str, name: str) -> str:
+        live = slots[name]["live"]
+        return other(live) if host in rolled and name in staged else str(live)
+
     return {
-        (host.name, f"{name}-{slots[name]['live']}"): seconds(services[name].start_timeout)
+        (host.name, f"{name}-{slot(host.name, name)}"): seconds(services[name].start_timeout)
         for name in plan.switched(system)
         if name in slots and slots[name]["live"]
         for host in plan.hosts_of(system, name)

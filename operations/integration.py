@@ -17,7 +17,7 @@ from changeover.plan import Plan
 from changeover.record import Check
 from changeover.report import duration
 from changeover.words import seconds
-from operations import flow, process, run, tunnel
+from operations import flow, process, run, tunnel, watch
 from operations.tunnel import TunnelError
 
 TAIL = 15  # lines of the tests' output in a message
@@ -69,7 +69,8 @@ def tested(system: str, one: Candidate, serving: str, hide: set[str]) -> Generat
         try:
             ended = _run(host, system, one, hide)
         except (TunnelError, OSError) as error:
-            return flow.fail_here(host, [f"{where}: the integration tests cannot begin: {error}", _unmoved(serving)])
+            why = f"{where}: the integration tests cannot begin: {error}"
+            return flow.fail_here(host, [why, _unmoved(system, serving)])
         took = time.monotonic() - began
         text = run.mask(ended.output)
         file = _kept(f"tests-{system}-{one.service}-{host.name.replace('/', '_')}.txt", text)
@@ -91,7 +92,7 @@ def tested(system: str, one: Candidate, serving: str, hide: set[str]) -> Generat
             f"{where}: the integration tests {how}; the last lines:",
             *(f"  {line}" for line in lines[-TAIL:]),
             f"the whole output: {flow.report_folder() / file}",
-            _unmoved(serving),
+            _unmoved(system, serving),
         ]
         return flow.fail_here(host, said)
 
@@ -109,7 +110,9 @@ def _run(host: Any, system: str, one: Candidate, hide: set[str]) -> process.Ende
         return process.run(one.test.run, Path(one.test.folder), env, seconds(one.test.timeout))
 
 
-def _unmoved(serving: str) -> str:
+def _unmoved(system: str, serving: str) -> str:
+    if watch.OPEN.get(system) == watch.HALF_WAY:
+        return f"the switch is half-way; it goes back to {serving}"
     return f"nothing was switched; {serving} serves as before"
 
 

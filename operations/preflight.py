@@ -71,7 +71,19 @@ def machine_problems(plan: Plan, name: str, machine: Machine | None) -> list[str
 
 
 def release_problems(plan: Plan, live: dict[str, Live]) -> list[str]:
-    """Releases that this run asks for and that must not go live."""
+    """Releases that this run asks for and that must not go live, and switches that another run left half-way."""
+    return [
+        *(
+            f"{name}: the switch to {state.release.candidate} is half-way; wait until its lease ends, or go back on "
+            f"{plan.coordinator(name).name}: sudo changeover rollback {name}"
+            for name, state in live.items()
+            if state.opened or state.rolled
+        ),
+        *_held(plan, live),
+    ]
+
+
+def _held(plan: Plan, live: dict[str, Live]) -> list[str]:
     return [
         f"{name}: {wanted} is held: {state.held[wanted]}. Release another version, or allow it again on "
         f"{plan.coordinator(name).name}: sudo changeover unhold {name} {wanted}"

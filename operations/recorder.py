@@ -185,6 +185,7 @@ def summary(made: record.Record, page: Path) -> list[str]:
     for system, state in watch.OPEN.items():
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
+    lines += [f" switched    {line}" for line in watch.SAID]
     if made.checklist:
         passed = sum(check.verdict == "pass" for check in made.checklist)
         lines += [f" tested      {passed} of {len(made.checklist)} passed: integration and smoke tests of the release"]

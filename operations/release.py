@@ -16,15 +16,15 @@ from changeover.live import Live
 from changeover.plan import Plan
 from changeover.report import duration
 from changeover.stack import new_release, unplaced, wanted_release
+from changeover.strategy import strategy
 from changeover.words import whole_seconds
-from operations import flow, lock, smoke, watch
+from operations import flow, lease, lock, smoke, watch
 from operations.host_command import BINARY
 
 NO_WAY_BACK = (
     "nothing was undone: there is no release before it to go back to, so it serves as it is; mend it and release "
     "another version: --data release=R"
 )
-BACK = 600  # seconds for the way back: slots that were stopped are started and must be healthy
 
 
 @deploy("release")
@@ -56,14 +56,15 @@ def goes_back(plan: Plan, system: str, live: Live) -> bool:
 @deploy("release")
 def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """Traffic and workers go to the release, under a lease. Arguments as in stage."""
-    lease = whole_seconds(plan.systems[system].release.lease) if goes_back(plan, system, live) else 0
+    limit = whole_seconds(plan.systems[system].release.lease) if goes_back(plan, system, live) else 0
     switched(
         name=f"{system}: traffic goes to {wanted_release(plan, system, live)}",
         plan=Quiet(plan),
         system=system,
         txn=txn,
         probed=goes_back(plan, system, live),
-        words=["switch", system, "--lease", str(lease), "--txn", txn, "--by", actor],
+        recreated=strategy(plan, system, live) == "recreate",
+        words=["switch", system, "--lease", str(limit), "--txn", txn, "--by", actor],
     )
 
 
@@ -135,7 +136,7 @@ def confirmed(system: str, words: list[str]) -> Generator[FunctionCommand | Stri
 
 @operation(is_idempotent=False)
 def switched(
-    plan: Quiet, system: str, txn: str, probed: bool, words: list[str]
+    plan: Quiet, system: str, txn: str, probed: bool, recreated: bool, words: list[str]
 ) -> Generator[FunctionCommand | StringCommand]:
     """
     The prober sees the old release answer; then the host command switches.
@@ -144,20 +145,28 @@ def switched(
     + system: its name
     + txn: the run's id
     + probed: whether there is an old release to see, and to go back to
+    + recreated: whether it is stopped, so that only the new one can be seen, after the switch
     + words: of the switch
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = watch.start(plan.value, system, txn)
+        reason = None if system in watch.PROBERS else watch.start(plan.value, system, txn)
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def done(state: Any, host: Any) -> bool:
         watch.OPEN[system] = watch.BY_LEASE
-        return True
+        lease.rest(system)
+        reason = watch.start(plan.value, system, txn, "after the switch") if recreated else None
+        return reason is None or sent_back(host, system, [reason])
 
-    if probed:
+    def told(state: Any, host: Any) -> bool:
+        went, said = lock.ask(host, *words, limit=lease.BACK)
+        watch.SAID.extend(said[:1] if went else [])  # how long the page was on
+        return went or flow.fail_here(host, said)
+
+    if probed and not recreated:
         yield FunctionCommand(begin, (), {})
-    yield StringCommand(shlex.join([BINARY, *words]))
+    yield FunctionCommand(told, (), {}) if recreated else StringCommand(shlex.join([BINARY, *words]))
     if probed:
         yield FunctionCommand(done, (), {})
 
@@ -207,6 +216,7 @@ def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
 
     Arguments: the coordinator; the system; why, the first of which the hosts' journals keep.
     """
-    back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=BACK)
+    lease.rest(system)
+    back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=lease.BACK)
     watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
     return flow.fail_here(host, [*reasons, *words])

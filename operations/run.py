@@ -28,6 +28,7 @@ from changeover.live import Live, parse
 from changeover.problems import SettingsError
 from changeover.secrets import Mask, Secrets
 from changeover.stack import wanted_release
+from changeover.strategy import Strategy, strategy
 from facts.compose import SlotConfigs
 from facts.host import SystemState, state_path
 
@@ -211,6 +212,11 @@ def reason(system: str) -> str:
 def rolls_out(system: str) -> bool:
     """Whether this run brings a release of the system that is not live."""
     return plan().run.system in (None, system) and stack.rolls_out(plan(), system, live(system))
+
+
+def systems_with(wanted: Strategy) -> list[str]:
+    """Systems that this run takes to another release in this way."""
+    return [name for name in plan().systems if rolls_out(name) and strategy(plan(), name, live(name)) == wanted]
 
 
 def instead(system: str, to: str) -> None:

@@ -16,6 +16,7 @@ from changeover.live import Live
 from changeover.secrets import Secrets
 from changeover.settings import App, Service
 from changeover.stack import ContainerSpec, containers, rolls_out
+from changeover.strategy import strategy
 from changeover.words import whole_seconds
 from operations import compose, ready
 from operations.files import tree
@@ -36,7 +37,8 @@ def layer(
         return
     services = plan.systems[system].services
     in_layer = [key for key in services if services[key].layer == number and (not only or key in only)]
-    waiting = [s for s in chosen if s.role == "candidate" and not takes_traffic(services[s.service])]
+    in_turn = strategy(plan, system, live) == "rolling"  # then each host's are started when it is its turn
+    waiting = [s for s in chosen if s.role == "candidate" and (in_turn or not takes_traffic(services[s.service]))]
     # While a release or settings roll out, what is live stays as it is: compose.yaml may hold newer settings for it.
     as_it_is = [s for s in chosen if s.slot and s.role == "live" and rolls_out(plan, system, live)]
     running = [s for s in chosen if s not in waiting and s not in as_it_is]
@@ -54,6 +56,34 @@ def layer(
         timeout=max(s.start_timeout for s in chosen),
     )
     ready.answers(name=f"{system}: layer {number} is ready", checks=ready_checks(plan, system, host, running))
+
+
+@deploy("stack")
+def made(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> None:
+    """All candidates of a host exist, with their images, and do not run. Arguments as in layer."""
+    specs = containers(plan, system, host, live, secrets)
+    files, directories = stack_files(plan, system, specs)
+    candidates = [spec.name for spec in specs if spec.role == "candidate" and spec.slot]
+    if candidates:
+        tree(name=f"{system}: files of its containers", files=files, directories=directories)
+        base = plan.run_dir(system)
+        compose.made(name=f"{system}: what replaces the old release is here", directory=base, services=candidates)
+
+
+@deploy("stack")
+def candidates(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> None:
+    """The candidates of one host that take traffic run and are ready. Arguments as in layer."""
+    services = plan.systems[system].services
+    specs = containers(plan, system, host, live, secrets)
+    chosen = [s for s in specs if s.role == "candidate" and s.slot and takes_traffic(services[s.service])]
+    if chosen:
+        compose.up(
+            name=f"{system}: {chosen[0].release} is up and healthy ({', '.join(s.service for s in chosen)})",
+            directory=plan.run_dir(system),
+            services=[s.name for s in chosen],
+            timeout=max(s.start_timeout for s in chosen),
+        )
+        ready.answers(name=f"{system}: {chosen[0].release} is ready", checks=ready_checks(plan, system, host, chosen))
 
 
 def takes_traffic(service: Service) -> bool:

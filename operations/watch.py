@@ -19,6 +19,8 @@ PROBERS: dict[str, Prober] = {}
 CONFIRMED: set[str] = set()  # systems whose release this run has confirmed
 OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run has not confirmed
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
+HALF_WAY = "half-way, goes back by itself"  # a recreate that is open, a rolling release between two hosts
+SAID: list[str] = []  # what the host command said of switches that users saw something of
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
 LOOK = 5.0  # seconds between two looks at the containers of all hosts
@@ -48,10 +50,11 @@ def config(plan: Plan, system: str) -> Config | None:
     )
 
 
-def start(plan: Plan, system: str, txn: str) -> str | None:
+def start(plan: Plan, system: str, txn: str, when: str = "before the switch") -> str | None:
     """Starts the prober of a system; it must see answers before anything is switched.
 
-    Returns None, or why it could not begin: what does not answer before a switch proves nothing after it.
+    Returns None, or why it could not begin: what does not answer before a switch proves nothing after it. `when`: for
+    that message.
     """
     made = config(plan, system)
     if made is None:
@@ -67,18 +70,19 @@ def start(plan: Plan, system: str, txn: str) -> str | None:
     failed = [sample for sample in read(prober.out) if sample.error]
     if failed:
         prober.stop()
-        return f"before the switch {failed[0].method} {failed[0].path} fails already: {failed[0].error}"
+        return f"{when} {failed[0].method} {failed[0].path} fails already: {failed[0].error}"
     return None
 
 
-def soak(plan: Plan, system: str, ask: Ask, txn: str) -> list[str]:
+def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None) -> list[str]:
     """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
-    Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed.
+    Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed;
+    seconds (default: the soak's).
     """
     release = plan.systems[system].release
     began = time.monotonic()
-    end, due, looked = began + seconds(release.soak), 0.0, 0.0
+    end, due, looked = began + (seconds(release.soak) if length is None else length), 0.0, 0.0
     standing = Standing()
     while True:
         if time.monotonic() >= due:
@@ -104,7 +108,7 @@ def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -
     done, lines = ask("status", system, "--json")
     try:
         said = json.loads(lines[0]) if done else {}
-        wanted = expected(plan, system, said.get("slots", {}))
+        wanted = expected(plan, system, said.get("slots", {}), said.get("staged", ()), said.get("rolled", ()))
     except (ValueError, IndexError):
         wanted, said = {}, {}
     reasons = standing.look(set(wanted), said.get("hosts", {}))

@@ -64,12 +64,14 @@ def test_a_release_that_was_gone_back_from_is_held(gateway):
 def test_the_maintenance_page(gateway):
     changeover("edge1", "maintenance tasktracker on --why 'a test'")
     try:
-        answer = gateway.get("/api/health")
+        answer = gateway.get("/api/v1/topics")
         assert answer.status_code == 503 and answer.headers["retry-after"] == "60"
-        assert gateway.get("/nginx-health").status_code == 200
+        assert gateway.get("/dashboard/").status_code == 503
+        for path in ("/nginx-health", "/api/health", "/api/health/detailed"):
+            assert gateway.get(path).status_code == 200, f"{path}: whoever watches is answered in maintenance too"
     finally:
         changeover("edge1", "maintenance tasktracker off")
-    assert gateway.get("/api/health").status_code == 200
+    assert gateway.get("/api/v1/topics").status_code == 200
 
 
 def test_the_maintenance_page_by_runbook_survives_a_deploy(gateway):

@@ -137,8 +137,11 @@ def test_what_the_host_command_says_is_what_a_person_reads(run: Run) -> None:
 SWITCH: dict[str, Any] = {"system": "shop", "txn": "T1", "words": ["switch", "shop", "--txn", "T1"]}
 
 
-def switch(run: Run, responses: dict[str, Any] | None = None, probed: bool = True) -> Outcome:
-    return run(release.switched, responses or {}, plan=Quiet(plan()), probed=probed, **SWITCH)
+def switch(
+    run: Run, responses: dict[str, Any] | None = None, probed: bool = True, recreated: bool = False
+) -> Outcome:
+    more = {"probed": probed, "recreated": recreated}
+    return run(release.switched, responses or {}, plan=Quiet(plan()), **more, **SWITCH)
 
 
 def test_the_prober_sees_the_old_release_before_the_switch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,292 @@
+"""Rolling and recreate from the control side: who goes how, what is asked in which order, and what ends half-way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import Outcome
+from plans import Hosts, good, on_all
+
+from changeover import fleet
+from changeover.live import Live, Releases, SlotState
+from changeover.plan import Plan
+from changeover.secrets import Secrets
+from changeover.strategy import strategy
+from hostcmd import options
+from operations import flow, lease, release, stack, strategies, watch
+from operations.preflight import release_problems
+from operations.release import Quiet
+
+Run = Callable[..., Outcome]
+BINARY = "/usr/local/bin/changeover"
+SECRETS = Secrets(Path("/nonexistent"), {"POSTGRES_PASSWORD": "p", "SHOP_DB_PASSWORD": "s"})
+SLOTS = {name: SlotState(live="blue", blue="1.0.0") for name in ("api", "clock")}
+LIVE = Live(generation=7, release=Releases(live="1.0.0"), slots=SLOTS)
+
+
+def plan(how: str, asked: str | None = "1.1.0", change: Callable[[Hosts], None] = lambda hosts: None) -> Plan:
+    hosts = good()
+    on_all("shop.release", {"strategy": how, "lease": "30s"})(hosts)
+    if asked:
+        on_all("release", asked)(hosts)
+    change(hosts)
+    return fleet.load(hosts)
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("OPEN", "PROBERS"):
+        monkeypatch.setattr(watch, name, {})
+    monkeypatch.setattr(watch, "SAID", [])
+    monkeypatch.setattr(lease, "HEARTS", {})
+    flow.FAILURES.clear()
+    yield
+    for system in list(lease.HEARTS):
+        lease.rest(system)
+
+
+# --- who goes how
+
+
+@pytest.mark.parametrize("how", ["rolling", "recreate", "blue_green"])
+@pytest.mark.parametrize(
+    "asked, live, as_set",
+    [
+        ("1.1.0", LIVE, True),
+        (None, LIVE.model_copy(update={"drifted": True}), True),
+        (None, LIVE, False),
+        ("1.1.0", Live(), False),
+        (None, LIVE.model_copy(update={"slots": {"api": SLOTS["api"]}}), False),
+    ],
+    ids=["next release", "new settings", "nothing new", "first installation", "a new service"],
+)
+def test_only_what_is_replaced_goes_in_its_own_way(how: str, asked: str | None, live: Live, as_set: bool) -> None:
+    assert strategy(plan(how, asked), "shop", live) == (how if as_set else "blue_green")
+
+
+def test_hosts_take_turns_by_layer_and_then_as_they_are_listed() -> None:
+    def change(hosts: Hosts) -> None:
+        page = {"layer": 3, "on": "edge", "port": 1, "slots": {"blue": 18010, "green": 18011}, "health": {"http": "/"}}
+        on_all("shop.services.page", page)(hosts)
+
+    assert strategies.turns(plan("rolling", change=change), "shop") == ["app1", "app2", "edge1"]
+    assert strategies.turns(plan("rolling"), "shop") == ["app1", "app2"]
+
+
+@pytest.mark.parametrize(
+    "how, made, started", [("rolling", ["api-green", "clock-green"], []), ("recreate", ["clock-green"], ["api-green"])]
+)
+def test_what_is_started_when_its_turn_comes_is_only_made_before(
+    monkeypatch: pytest.MonkeyPatch, how: str, made: list[str], started: list[str]
+) -> None:
+    seen: dict[str, list[str]] = {"made": [], "up": []}
+    monkeypatch.setattr(stack, "tree", lambda **_: None)
+    monkeypatch.setattr(stack.compose, "made", lambda services, **_: seen["made"].extend(services))
+    monkeypatch.setattr(stack.compose, "up", lambda services, **_: seen["up"].extend(services))
+    monkeypatch.setattr(stack.ready, "answers", lambda **_: None)
+    stack.layer._inner(plan(how), "shop", "app1", LIVE, SECRETS, 2)  # type: ignore[attr-defined]
+    assert seen == {"made": made, "up": started}
+    seen["up"].clear()
+    stack.candidates._inner(plan(how), "shop", "app1", LIVE, SECRETS)  # type: ignore[attr-defined]
+    assert seen["up"] == ["api-green"], "clock takes no traffic: the switch starts it"
+    seen["made"].clear()
+    stack.made._inner(plan(how), "shop", "app1", LIVE, SECRETS)  # type: ignore[attr-defined]
+    assert seen["made"] == ["api-green", "clock-green"]
+
+
+@pytest.mark.parametrize("left", [{"opened": {"txn": "T"}}, {"rolled": ["app1"]}])
+def test_a_switch_that_another_run_left_half_way_is_in_the_way(left: dict[str, Any]) -> None:
+    state = LIVE.model_copy(update={**left, "release": Releases(live="1.0.0", candidate="1.1.0")})
+    (problem,) = release_problems(plan("rolling"), {"shop": state})
+    assert "the switch to 1.1.0 is half-way" in problem and "sudo changeover rollback shop" in problem
+    assert release_problems(plan("rolling"), {"shop": LIVE}) == []
+
+
+# --- what is asked
+
+
+def words(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    seen: list[list[str]] = []
+    for name in ("opened", "turned"):
+        monkeypatch.setattr(strategies, name, lambda words, **_: seen.append(words))
+    return seen
+
+
+def test_the_host_command_knows_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = words(monkeypatch)
+    strategies.open_._inner(plan("recreate"), "shop", LIVE, "T1", "me@here")  # type: ignore[attr-defined]
+    strategies.turn._inner(plan("rolling"), "shop", LIVE, "T1", "me@here", "app1")  # type: ignore[attr-defined]
+    common = ["switch", "shop", "--lease", "30", "--txn", "T1", "--by", "me@here"]
+    assert seen == [[*common, "--open"], [*common, "--host", "app1"]]
+    opened, turned = (options.parser().parse_args(one) for one in seen)
+    assert opened.open and not opened.host and turned.host == "app1" and not turned.open
+
+
+# --- opened
+
+
+def opened(run: Run, responses: dict[str, Any] | None = None) -> Outcome:
+    found = {"plan": Quiet(plan("recreate")), "system": "shop", "txn": "T1", "words": ["switch", "shop", "--open"]}
+    return run(strategies.opened, responses or {}, **found)
+
+
+class Prober:
+    """Stands in for a prober: starts and stops are noted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, reason: str | None = None, soak: list[str] | None = None):
+        self.seen: list[str] = []
+
+        def start(_: Plan, system: str, txn: str, when: str = "before") -> str | None:
+            self.seen.append(f"start {when}")
+            return reason
+
+        monkeypatch.setattr(watch, "start", start)
+        monkeypatch.setattr(watch, "stop", lambda system: self.seen.append("stop"))
+        monkeypatch.setattr(watch, "soak", lambda *words: self.seen.append(f"soak {words[4]:g}") or (soak or []))
+
+
+def test_what_is_opened_was_seen_to_answer_and_is_kept_alive(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    prober = Prober(monkeypatch)
+    kept: list[str] = []
+    monkeypatch.setattr(lease, "keep", lambda host, plan, system, txn: kept.append(f"{system} {txn}"))
+    done = opened(run)
+    assert not done.failed and [c.text for c in done.commands] == [f"{BINARY} switch shop --open"]
+    assert prober.seen == ["start before", "stop"] and kept == ["shop T1"]
+
+
+def test_what_does_not_answer_is_not_stopped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Prober(monkeypatch, "before the switch GET / fails already: 502")
+    done = opened(run)
+    assert done.failed and done.commands == [] and watch.OPEN == {}
+    assert flow.FAILURES["@fake/one"][-1] == "nothing was stopped"
+
+
+def test_a_refusal_to_open_leaves_nothing_to_keep_alive(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Prober(monkeypatch)
+    done = opened(run, {"changeover switch": {"success": False, "stderr": ["error: edge2 does not answer"]}})
+    assert done.failed and watch.OPEN == {} and lease.HEARTS == {}
+
+
+# --- half-way
+
+
+class Host:
+    """A host whose connection can be closed; what it was asked is noted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, back: bool = True):
+        self.asked: list[tuple[str, ...]] = []
+        self.closed = 0
+        self.connector = self
+
+        def ask(host: Any, *words: str, limit: int = 0) -> tuple[bool, list[str]]:
+            self.asked.append(words)
+            return back, ["shop is back on 1.0.0"]
+
+        monkeypatch.setattr(lease.lock, "ask", ask)
+
+    def disconnect(self) -> None:
+        self.closed += 1
+
+    def log_styled(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+def test_a_run_that_ends_half_way_goes_back_before_it_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+    lease.keep(host, plan("recreate"), "shop", "T1")
+    lease.keep(host, plan("recreate"), "shop", "T1")
+    assert watch.OPEN == {"shop": watch.HALF_WAY}
+    host.connector.disconnect()
+    assert [words[:3] for words in host.asked] == [("rollback", "shop", "--no-hold")]
+    assert watch.OPEN == {"shop": watch.WENT_BACK} and host.closed == 1 and lease.HEARTS == {}
+
+
+def test_a_way_back_that_fails_is_left_to_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, back=False)
+    lease.keep(host, plan("recreate"), "shop", "T1")
+    host.connector.disconnect()
+    assert watch.OPEN == {"shop": watch.BY_LEASE} and host.closed == 1
+
+
+@pytest.mark.parametrize("state", [None, watch.BY_LEASE, watch.WENT_BACK])
+def test_what_was_switched_or_confirmed_is_left_where_it_is(monkeypatch: pytest.MonkeyPatch, state: str | None) -> None:
+    host = Host(monkeypatch)
+    lease.keep(host, plan("recreate"), "shop", "T1")
+    watch.OPEN.pop("shop")
+    if state:
+        watch.OPEN["shop"] = state
+    host.connector.disconnect()
+    assert host.asked == [] and host.closed == 1
+
+
+def test_the_lease_is_renewed_three_times_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) > 2:
+            raise SystemExit
+
+    host = Host(monkeypatch)
+    monkeypatch.setattr(lease.gevent, "sleep", sleep)
+    monkeypatch.setattr(lease.gevent, "spawn", lambda beat: pytest.raises(SystemExit, beat) and None)
+    lease.keep(host, plan("recreate"), "shop", "T1")
+    assert naps == [10.0] * 3 and host.asked == [("renew", "shop", "--txn", "T1")] * 2
+
+
+# --- turned, and the switch at the end
+
+
+def turned(run: Run, responses: dict[str, Any] | None = None) -> Outcome:
+    found = {"plan": Quiet(plan("rolling")), "system": "shop", "txn": "T1", "words": ["switch", "shop", "--host"]}
+    return run(strategies.turned, responses or {}, **found)
+
+
+def test_after_each_host_it_is_watched_for_the_pause(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    prober = Prober(monkeypatch)
+    monkeypatch.setattr(lease, "keep", lambda *_: prober.seen.append("kept"))
+    assert not turned(run).failed
+    assert prober.seen == ["start before", "kept", "soak 10"]
+    watch.PROBERS["shop"] = object()  # type: ignore[assignment]
+    prober.seen.clear()
+    turned(run)
+    assert prober.seen == ["kept", "soak 10"], "the prober runs on from the first host's turn"
+
+
+def test_a_host_that_fails_sends_all_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Prober(monkeypatch, soak=["2 of 9 probes failed (limit 0)"])
+    monkeypatch.setattr(lease, "keep", lambda *_: None)
+    done = turned(run, {"changeover rollback": ["shop is back on 1.0.0"]})
+    assert done.failed and watch.OPEN == {"shop": watch.WENT_BACK}
+    assert done.commands[-1].text == f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)'"
+    assert flow.FAILURES["@fake/one"] == ["2 of 9 probes failed (limit 0)", "shop is back on 1.0.0"]
+
+
+@pytest.mark.parametrize("reason", [None, "after the switch GET / fails already: 500"])
+def test_a_recreated_release_is_seen_first_after_its_switch(
+    run: Run, monkeypatch: pytest.MonkeyPatch, reason: str | None
+) -> None:
+    prober = Prober(monkeypatch, reason)
+    watch.OPEN["shop"] = watch.HALF_WAY
+    found = {"plan": Quiet(plan("recreate")), "system": "shop", "txn": "T1", "probed": True, "recreated": True}
+    says = "shop 1.1.0 has the traffic (before: 1.0.0); the maintenance page was on for 14.2 s"
+    responses = {"changeover rollback": ["back"], "changeover switch": [says]}
+    done = run(release.switched, responses, words=["switch", "shop"], **found)
+    assert prober.seen == ["start after the switch"] and done.failed is bool(reason)
+    assert watch.SAID == [says], "it is in the last lines of the run"
+    assert watch.OPEN == {"shop": watch.WENT_BACK if reason else watch.BY_LEASE}
+
+
+def test_a_recreate_that_is_not_switched_stays_open_until_the_run_ends(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prober = Prober(monkeypatch)
+    watch.OPEN["shop"] = watch.HALF_WAY
+    found = {"plan": Quiet(plan("recreate")), "system": "shop", "txn": "T1", "probed": True, "recreated": True}
+    responses = {"changeover switch": {"success": False, "stderr": ["error: api-green on app2 is not healthy"]}}
+    done = run(release.switched, responses, words=["switch", "shop"], **found)
+    assert done.failed and flow.FAILURES["@fake/one"] == ["error: api-green on app2 is not healthy"]
+    assert watch.OPEN == {"shop": watch.HALF_WAY} and prober.seen == []
