@@ -12,11 +12,13 @@ class BenchError(Exception):
     """A measurement that could not be made: what, why, and where to look."""
 
 
-def run(command: list[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The finished command, output as text. Raises BenchError when it fails or takes longer than LIMIT."""
+def run(
+    command: list[str], env: Mapping[str, str] | None = None, limit: float = LIMIT
+) -> subprocess.CompletedProcess[str]:
+    """The finished command, output as text. Raises BenchError when it fails or takes longer than `limit` (s)."""
     shown = " ".join(command)
     try:
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=limit, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"did not end well: {shown}\n{error}") from None
     if done.returncode:

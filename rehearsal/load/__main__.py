@@ -7,6 +7,7 @@ SIGTERM or Ctrl-C ends it early: what is on its way is finished, then it is judg
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import signal
 import sys
 import threading
@@ -34,6 +35,15 @@ def within(kind: Callable[[str], float], least: float, most: float) -> Callable[
     return read
 
 
+def place(text: str) -> tuple[str, int]:
+    """ADDRESS:PORT, an IP address and a port."""
+    address, _, port = text.rpartition(":")
+    try:
+        return str(ipaddress.ip_address(address.strip("[]"))), int(port)
+    except ValueError:
+        raise argparse.ArgumentTypeError("an IP address and a port: 127.0.0.1:8443") from None
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
@@ -48,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--processes", type=within(int, 0, 16), default=0, help="0: one for each core")
     made.add_argument("--mix", type=Path, default=MIX, help="what is sent (examples/tasktracker/load.json)")
     made.add_argument("--switches", type=Path, metavar="FILE", help="lines of [from, until], read at the end")
+    made.add_argument("--gateway", type=place, metavar="ADDRESS:PORT", help="another one of the rehearsal's hosts")
     return made
 
 
@@ -64,6 +75,7 @@ def main(words: list[str] | None = None) -> int:
         sockets=int(asked.sockets),
         processes=int(asked.processes),
         windows=asked.switches,
+        gateway=asked.gateway,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

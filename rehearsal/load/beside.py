@@ -16,7 +16,7 @@ from .. import paths
 from ..errors import RehearsalError
 from . import series
 from .clients import Sent
-from .run import AFTER_END, UP, read_sockets
+from .run import AFTER_END, PARTS, UP, read_sockets
 from .sockets import Session, Write
 
 JUDGING = AFTER_END + 150.0  # seconds after the word to stop until everything is counted
@@ -28,6 +28,11 @@ class Load:
 
     out: Path
     result: dict[str, Any] = field(default_factory=dict)
+
+    def sent(self) -> int:
+        """Requests so far, while it runs: the lines that its processes have written."""
+        parts = self.out.parent.glob(f"{PARTS}*/part-*.tsv")
+        return sum(max(part.read_bytes().count(b"\n") - 1, 0) for part in parts)
 
     @property
     def series(self) -> list[Sent]:

@@ -27,12 +27,14 @@ from .sockets import Session, Write
 from .worker import Order
 
 AFTER_END = 60.0  # seconds a process may take to finish what is on its way
+PARTS = ".load-"  # beginning of the folder beside OUT in which the processes write while they run
 UP = 25.0  # seconds until every process has said that it is up
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for. `rate`: requests a second in all, 0 for as many as go; `windows`: a file of switch times."""
+    """What is asked for. `rate`: requests a second in all, 0 for as many as go; `windows`: a file of switch times;
+    `gateway`: another address and port of the rehearsal's than the published ones."""
 
     out: Path
     seconds: float
@@ -43,20 +45,23 @@ class Options:
     sockets: int = 200
     processes: int = 0
     windows: Path | None = None
+    gateway: tuple[str, int] | None = None
 
 
-def target(status: dict[str, Any]) -> Target:
-    """Where the load goes: the rehearsal's gateway. Raises RehearsalError when that is down or somewhere else."""
+def target(status: dict[str, Any], instead: tuple[str, int] | None = None) -> Target:
+    """Where the load goes: the rehearsal's gateway, or another address and port of its hosts.
+
+    Raises RehearsalError when the hosts are down, or when that is somewhere else.
+    """
     if status.get("state") != "up":
         raise RehearsalError("the rehearsal's hosts are not up", f"state: {status.get('state')}", "make rehearsal")
     gateway = status["gateway"]
+    address, port = instead or (gateway["address"], gateway["https_port"])
     own = {host["address"] for host in status["hosts"].values()}
-    if not ipaddress.ip_address(gateway["address"]).is_loopback and gateway["address"] not in own:
-        raise RehearsalError(
-            f"no load is sent to {gateway['address']}", "it is none of the rehearsal's hosts", "make rehearsal"
-        )
+    if not ipaddress.ip_address(address).is_loopback and address not in own:
+        raise RehearsalError(f"no load is sent to {address}", "it is none of the rehearsal's hosts", "make rehearsal")
     name = gateway["url"].removeprefix("https://").partition(":")[0]
-    return Target(name, gateway["https_port"], gateway["address"], gateway["ca"])
+    return Target(name, port, address, gateway["ca"])
 
 
 def orders(options: Options, where: Target, prefix: str, folder: Path) -> list[Order]:
@@ -94,10 +99,10 @@ def run(options: Options, stop: threading.Event, say: Callable[[str], None]) -> 
     """
     status = state.read()
     found = mix.read(options.mix)
-    where = target(status)
+    where = target(status, options.gateway)
     prefix = f"load-{secrets.token_hex(4)}-"
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=".load-") as folder:
+    with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=PARTS) as folder:
         todo = orders(options, where, prefix, Path(folder))
         _processes(todo, options.seconds, stop, say)
         _merge(todo, options.out)
