@@ -14,6 +14,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bench import rows
+
 RESULTS = Path("bench/results.json")
 PAGE = Path("docs/benchmarks.md")
 RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
@@ -22,8 +24,8 @@ TARGETS = {"noop": 15, "ratio": 10, "rehearsal-cold": 480, "rehearsal-warm": 120
 
 def changes(output: str) -> list[str]:
     """What `pyinfra --json` or ansible-playbook say they changed. ValueError: they say nothing, or that they failed."""
-    if rows := RECAP.findall(output):
-        changed, unreachable, failed = (sum(int(row[column]) for row in rows) for column in range(3))
+    if hosts := RECAP.findall(output):
+        changed, unreachable, failed = (sum(int(row[column]) for row in hosts) for column in range(3))
         bad = unreachable + failed
         lines = [line for line in output.splitlines() if line.startswith("changed: ")]
     elif results := json.loads(output).get("results"):
@@ -79,12 +81,14 @@ def page(results: Mapping[str, Any]) -> str:
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {"spread": spread, "median": median}
+    made.filters |= {"spread": spread, "median": median, "seconds": rows.seconds}
     noop = results.get("noop")
     whole, plain = (
         median(noop["seconds"][f"ansible{what}"]) / median(noop["seconds"][f"pyinfra{what}"]) if noop else 0
         for what in ("", "-plain")
     )
     known = defaultdict(lambda: None, results)
-    text = made.get_template("page.md.j2").render(results=known, noop=noop, whole=whole, plain=plain, targets=TARGETS)
+    text = made.get_template("page.md.j2").render(
+        results=known, noop=noop, whole=whole, plain=plain, targets=TARGETS, rows=rows.table(results)
+    )
     return text.rstrip() + "\n"
