@@ -14,6 +14,7 @@ REGISTRY_PORT = 5555
 """On this machine's loopback, which every engine takes as an insecure registry without being told."""
 REGISTRY_VOLUME = "changeover-registry"
 HTTP_PORT, HTTPS_PORT = 8080, 8443
+BARE_HTTPS_PORT = 8453
 GATEWAY_NAMES = ("tasks", "hello")
 """Names under DOMAIN that the gateway answers to."""
 
@@ -57,7 +58,7 @@ HOSTS = (
     Host("app2", 13, 2304),
     Host("data1", 14, 2305),
 )
-ON_DEMAND = (Host("bare1", 20, 2306, image="host-bare"),)
+ON_DEMAND = (Host("bare1", 20, 2306, ((BARE_HTTPS_PORT, 443),), image="host-bare"),)
 
 
 def chosen(extra: Sequence[str] = ()) -> tuple[Host, ...]:

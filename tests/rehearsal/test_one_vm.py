@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from rehearsal.plan import BARE_HTTPS_PORT
 from tests import support
 from tests.support import pyinfra, ssh
 
@@ -21,16 +22,19 @@ def bare():
     assert ssh("bare1", "command -v docker || echo none") == "none"
 
 
-def test_plan_on_bare_ground_then_deploy_then_nothing():
-    plan = pyinfra("deploy.py", "--dry", inventory=INVENTORY)
+def test_plan_on_bare_ground_then_deploy_then_nothing(tmp_path):
+    words = support.data(tmp_path, {"fleet.gateway.reach": f"127.0.0.1:{BARE_HTTPS_PORT}"})  # its own gateway
+    plan = pyinfra("deploy.py", "--dry", *words, inventory=INVENTORY)
     assert plan.code == 0, plan.text
     assert "engine, compose and time packages" in plan.text
     assert ssh("bare1", "command -v docker || echo none; ls /srv") == "none", "a plan must change nothing"
 
-    first = pyinfra("deploy.py", "-y", "--json", inventory=INVENTORY, limit=900)
+    first = pyinfra("deploy.py", "-y", "--json", *words, inventory=INVENTORY, limit=900)
     assert first.code == 0, first.text
     assert first.changes > 10
-    second = pyinfra("deploy.py", "-y", "--json", inventory=INVENTORY)
+    checks = json.loads((support.ROOT / "reports" / "latest" / "record.json").read_text())["checklist"]
+    assert [one["verdict"] for one in checks] == ["pass"] * 4, "integration and smoke tests of a first installation"
+    second = pyinfra("deploy.py", "-y", "--json", *words, inventory=INVENTORY)
     assert second.code == 0 and second.changes == 0, second.text
 
     state = json.loads(ssh("bare1", "cat /var/lib/changeover/tasktracker/state.json"))
