@@ -22,7 +22,7 @@ from changeover.live import Live, Releases, SlotState
 from changeover.plan import Plan
 from changeover.secrets import Mask, Secrets
 from changeover.settings import Integration
-from operations import flow, integration, process
+from operations import flow, integration, process, watch
 from operations import run as this_run
 
 CANARY = "s3cr3t-canary-4711"
@@ -194,6 +194,15 @@ def test_tests_that_fail_stop_the_run_and_say_where_all_of_it_is(run: Callable[.
     assert lines[-1] == "nothing was switched; 1.0.0 serves as before"
     assert flow.FILES[only()].read_text().startswith("1\n2\n")
     assert [one.verdict for one in flow.CHECKS] == ["fail"]
+
+
+def test_tests_that_fail_half_way_say_what_goes_back(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "OPEN", {"shop": watch.HALF_WAY})
+    assert step(run, "exit 1").failed
+    last = flow.FAILURES["@fake/one"][-1]
+    assert last == "the release goes no further; 1.0.0 is brought back everywhere as this run ends"
 
 
 def test_tests_that_hang_stop_the_run(run: Callable[..., Outcome]) -> None:
