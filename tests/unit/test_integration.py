@@ -202,7 +202,7 @@ def test_tests_that_fail_half_way_say_what_goes_back(
     monkeypatch.setattr(watch, "OPEN", {"shop": watch.HALF_WAY})
     assert step(run, "exit 1").failed
     last = flow.FAILURES["@fake/one"][-1]
-    assert last == "the release goes no further; 1.0.0 is brought back everywhere as this run ends"
+    assert last == "the switch is half-way; it goes back to 1.0.0"
 
 
 def test_tests_that_hang_stop_the_run(run: Callable[..., Outcome]) -> None:
