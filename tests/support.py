@@ -16,6 +16,8 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGING = "inventories/staging.py"
+# A release whose mistake the team's own tests would find: what is to be seen is what happens when they do not.
+UNTESTED = {"tasktracker.services.api.test": None, "tasktracker.release.smoke": []}
 STATUS = ROOT / ".rehearsal" / "status.json"
 
 

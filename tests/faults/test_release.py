@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
-from tests.support import ROOT, changeover, data, live, pyinfra, pyinfra_words, ssh, wait_for
+from tests.support import ROOT, UNTESTED, changeover, data, live, pyinfra, pyinfra_words, ssh, wait_for
 
 QUICK = {"tasktracker.release.soak": "12s", "tasktracker.release.lease": "15s"}
 
@@ -47,7 +47,7 @@ def other(release: str) -> str:
 
 def test_a_release_that_breaks_after_the_switch_goes_back_and_is_held(gateway, tmp_path):  # noqa: F811
     before = live()
-    words = data(tmp_path, {**QUICK, "tasktracker.services.api.env.BROKEN_AFTER": "1"})
+    words = data(tmp_path, {**QUICK, **UNTESTED, "tasktracker.services.api.env.BROKEN_AFTER": "1"})
     run = pyinfra("deploy.py", "-y", "--data", "release=1.2.0", *words)
     assert run.code == 1
     assert "probes failed (limit 0)" in run.text
