@@ -10,6 +10,7 @@ local.include("phases/provision.py")  # engine, deploy user, folders, time, host
 local.include("phases/lock.py")  # one deploy at a time
 local.include("phases/infrastructure.py")  # layer 1: databases, brokers
 local.include("phases/stage.py")  # the idle slots are given to the release
+local.include("phases/publish.py")  # the team's own commands: static files to a bucket or CDN
 local.include("phases/open.py")  # recreate: the old release is stopped, behind the maintenance page
 local.include("phases/database.py")  # owner, extensions, schema
 local.include("phases/services.py")  # layer 2: applications, workers

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from changeover.live import Live, places
 from changeover.plan import Plan
 from changeover.settings import App, Integration
-from changeover.settings_tests import OWN
+from changeover.settings_tests import OWN, Program
 from changeover.stack import wanted_release
 
 
@@ -43,12 +43,12 @@ def candidates(plan: Plan, system: str, host: str, live: Live) -> list[Candidate
 
 
 def variables(
-    own: Mapping[str, str], test: Integration, given: Mapping[str, str], secrets: Mapping[str, str], hide: set[str]
+    own: Mapping[str, str], program: Program, given: Mapping[str, str], secrets: Mapping[str, str], hide: set[str]
 ) -> dict[str, str]:
-    """The environment of a test process: this one's, without other secrets and without a proxy for the tunnel.
+    """The environment of a team's program: this one's, without other secrets and without a proxy for the tunnel.
 
     Arguments: this process's; the settings; BASE_URL and the like; values of its secrets; names of all secrets.
     """
     plain = {name: value for name, value in own.items() if name not in hide | set(OWN)}
     direct = {name: ",".join(filter(None, [own.get(name), "127.0.0.1"])) for name in ("NO_PROXY", "no_proxy")}
-    return plain | direct | test.env | dict(given) | dict(secrets)
+    return plain | direct | program.env | dict(given) | dict(secrets)

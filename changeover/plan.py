@@ -111,7 +111,7 @@ class Plan:
             for service in settings.services.values():
                 for name in secret_names(service):
                     wanted[system, name] = None
-            for name in smoke_secrets(settings):
+            for name in [*smoke_secrets(settings), *(key for one in settings.release.commands for key in one.secrets)]:
                 wanted[system, name] = None
         return list(wanted)
 

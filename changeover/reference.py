@@ -28,6 +28,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("SYSTEM.release.probe, one of the list", settings.Probe),
     ("SYSTEM.release.smoke, one of the list", settings.Smoke),
     ("SYSTEM.release.smoke.event", settings.Event),
+    ("SYSTEM.release.commands, one of the list", settings.Command),
     ("SYSTEM.migrations", settings.Migrations),
     ('SYSTEM.services.NAME (kind="app", the default)', settings.App),
     ('SYSTEM.services.NAME (kind="postgres")', settings.Postgres),

@@ -23,12 +23,13 @@ from changeover.settings_services import (
     Service,
     Slots,
 )
-from changeover.settings_tests import Event, Integration, Smoke
+from changeover.settings_tests import Command, Event, Integration, Smoke
 from changeover.words import DOMAIN, NAME, REACH, USER, Duration, Folder, Name, Port, Release, Size, Text
 
 __all__ = [
     "NAME",
     "App",
+    "Command",
     "Container",
     "Event",
     "Fleet",

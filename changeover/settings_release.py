@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from changeover.settings_common import Strict
-from changeover.settings_tests import SmokeTests
+from changeover.settings_tests import Commands, SmokeTests
 from changeover.words import Duration, HttpPath, seconds
 
 SHORTEST_LEASE = 10  # seconds: it is renewed every third of it, and to ask for that takes a moment
@@ -57,6 +57,7 @@ class Releasing(Strict):
     probe: list[Probe] = Field([], description="requests of the deploy's own prober; default: each route's health path")
     websocket: HttpPath | None = Field(None, description="path of a WebSocket that the prober keeps open")
     smoke: SmokeTests = Field([], description="calls after the switch, in order; one that fails sends the release back")
+    commands: Commands = Field([], description="the team's own, such as the upload of static files to a bucket or CDN")
     max_failed: int = Field(0, ge=0, description="failed probes, from before the switch on, that still pass")
 
     @model_validator(mode="after")

@@ -1,42 +1,61 @@
-"""A team's own tests as steps of a release: of an idle slot before the switch, and through the gateway after it."""
+"""A team's own tests and commands as steps of a release: before the switch on an idle slot, after it on the gateway."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from changeover.settings_common import Strict
 from changeover.words import SMOKE_PATH, Duration, HttpPath, Text, Variable, seconds
 
-OWN = ("BASE_URL", "OTHER_URL", "RELEASE")
+OWN = ("BASE_URL", "OTHER_URL", "RELEASE", "PREVIOUS")
 LONGEST = 300  # seconds that all smoke tests of a system may take together: the release serves, unwatched by the soak
 WITHOUT_BODY = ("GET", "HEAD", "DELETE")
 
 
-class Integration(Strict):
-    """A team's integration tests: run on the control machine against the idle slot of each host, before the switch."""
+class Program(Strict):
+    """A program of the team's own, run on the control machine."""
 
     run: list[Text] = Field(
         min_length=1, description="words; programs of the Python that runs pyinfra come first. Exit code 0 is passed"
     )
     folder: Text = Field(".", description="where they run, from the folder that pyinfra runs in")
     env: dict[Variable, str] = Field(
-        {}, description="further variables; BASE_URL (the idle slot), OTHER_URL (the live one) and RELEASE are set"
+        {},
+        description="further variables; RELEASE is set, PREVIOUS for a command, BASE_URL (the idle slot) and OTHER_URL "
+        "(the live one) for tests",
     )
     secrets: list[Variable] = Field([], description="names of secrets, given as variables to this process alone")
     timeout: Duration = Field("5m", description="longest time for one run; then the process and its children are ended")
 
     @model_validator(mode="after")
-    def _variables_once(self) -> Integration:
+    def _variables_once(self) -> Self:
         for name in [*self.env, *self.secrets]:
             if name in OWN:
                 raise ValueError(f"{name} is set by the deploy; call yours something else")
         if both := sorted(set(self.env) & set(self.secrets)):
             raise ValueError(f"{both[0]} is under env and under secrets; give it once")
         return self
+
+
+class Integration(Program):
+    """A team's integration tests: run on the control machine against the idle slot of each host, before the switch."""
+
+
+class Command(Program):
+    """A team's own command as a step of a release, such as the upload of static files to a bucket (S4).
+
+    RELEASE is the release that goes live, or after a way back the one that is live again; PREVIOUS is the other one.
+    """
+
+    name: Text = Field(description="what it does, in a person's words: it stands in output and report")
+    when: Literal["before", "after"] = Field(
+        description="before anything of the release starts: a failure stops it there; or after the confirmation, and "
+        "after a way back that this run takes: a failure undoes nothing"
+    )
 
 
 class Event(Strict):
@@ -88,4 +107,12 @@ def _together(tests: list[Smoke]) -> list[Smoke]:
     return tests
 
 
+def _named(commands: list[Command]) -> list[Command]:
+    twice = [name for name, number in Counter((one.when, one.name) for one in commands).items() if number > 1]
+    if twice:
+        raise ValueError(f"two are named {twice[0][1]!r}; a name must tell which one failed")
+    return commands
+
+
+Commands = Annotated[list[Command], AfterValidator(_named)]
 SmokeTests = Annotated[list[Smoke], AfterValidator(_together)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ REPORT: list[Callable[[], Path]] = []  # the recorder's word on where this run's
 def report_folder() -> Path:
     """Where the report of this run will be."""
     return REPORT[-1]() if REPORT else Path("reports")
+
+
+def keep(name: str, text: str) -> str:
+    """Keeps a text for the report's folder, unread by others until then; its name there."""
+    folder = Path("reports")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    handle, path = tempfile.mkstemp(prefix=".kept-", dir=folder)
+    with open(handle, "w") as file:
+        file.write(text)
+    FILES[name] = Path(path)
+    return name
 
 
 def failure(lines: Sequence[str]) -> FunctionCommand:

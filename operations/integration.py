@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Generator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from pyinfra.api import FunctionCommand, deploy, operation
 
-from changeover.candidates import Candidate, candidates, variables
+from changeover.candidates import Candidate, candidates
 from changeover.live import Live
 from changeover.plan import Plan
 from changeover.record import Check
 from changeover.report import duration
-from changeover.words import seconds
-from operations import flow, process, run, tunnel, watch
+from changeover.settings import App
+from changeover.settings_tests import Program
+from operations import commands, flow, process, run, tunnel, watch
 from operations.tunnel import TunnelError
-
-TAIL = 15  # lines of the tests' output in a message
 
 
 @deploy("tests")
@@ -35,21 +32,20 @@ def idle_slots(plan: Plan, system: str, name: str, live: Live) -> None:
             system=system,
             one=one,
             serving=live.release.live or "nothing",
-            hide={key for _, secret in plan.secrets_wanted() for key in (secret, f"{system.upper()}_{secret}")},
+            hide=commands.hidden(plan, system),
         )
 
 
 def missing(plan: Plan, system: str) -> list[str]:
-    """What this machine does not have of what the tests of a system need."""
-    found = []
-    for name, service in plan.systems[system].services.items():
-        if test := getattr(service, "test", None):
-            key = f"{system}.services.{name}.test"
-            if not Path(test.folder).is_dir():
-                found.append(f"{key}.folder: no folder {test.folder} on this machine")
-            elif not (process.find(test.run[0]) or (Path(test.folder) / test.run[0]).is_file()):
-                found.append(f"{key}.run: no program {test.run[0]} on this machine; install it, or give its path")
-    return found
+    """What this machine does not have of what the tests and commands of a system need."""
+    settings = plan.systems[system]
+    programs: dict[str, Program] = {
+        f"{system}.services.{name}.test": service.test
+        for name, service in settings.services.items()
+        if isinstance(service, App) and service.test
+    }
+    programs |= {f"{system}.release.commands.{number}": one for number, one in enumerate(settings.release.commands)}
+    return [line for key, one in programs.items() for line in commands.missing(key, one)]
 
 
 @operation(is_idempotent=False)
@@ -73,7 +69,7 @@ def tested(system: str, one: Candidate, serving: str, hide: set[str]) -> Generat
             return flow.fail_here(host, [why, _unmoved(system, serving)])
         took = time.monotonic() - began
         text = run.mask(ended.output)
-        file = _kept(f"tests-{system}-{one.service}-{host.name.replace('/', '_')}.txt", text)
+        file = flow.keep(f"tests-{system}-{one.service}-{host.name.replace('/', '_')}.txt", text)
         lines = [line for line in text.splitlines() if line.strip()]
         last = lines[-1].strip("= ")[-200:] if lines else "no output"
         flow.CHECKS.append(
@@ -90,7 +86,7 @@ def tested(system: str, one: Candidate, serving: str, hide: set[str]) -> Generat
         how = f"ended with exit code {ended.code}" if ended.code is not None else f"took over {one.test.timeout}"
         said = [
             f"{where}: the integration tests {how}; the last lines:",
-            *(f"  {line}" for line in lines[-TAIL:]),
+            *(f"  {line}" for line in lines[-commands.TAIL:]),
             f"the whole output: {flow.report_folder() / file}",
             _unmoved(system, serving),
         ]
@@ -104,23 +100,10 @@ def _run(host: Any, system: str, one: Candidate, hide: set[str]) -> process.Ende
         given = {"RELEASE": one.release, "BASE_URL": ways.enter_context(tunnel.to(host, one.address, one.port))}
         if one.other:
             given["OTHER_URL"] = ways.enter_context(tunnel.to(host, one.address, one.other))
-        secrets = {name: run.secrets().get(system, name) for name in one.test.secrets}
-        own = {**os.environ, "PATH": process.programs()}
-        env = variables(own, one.test, given, secrets, hide)
-        return process.run(one.test.run, Path(one.test.folder), env, seconds(one.test.timeout))
+        return commands.execute(system, one.test, given, hide)
 
 
 def _unmoved(system: str, serving: str) -> str:
     if watch.OPEN.get(system) == watch.HALF_WAY:
         return f"the switch is half-way; it goes back to {serving}"
     return f"nothing was switched; {serving} serves as before"
-
-
-def _kept(name: str, text: str) -> str:
-    """Keeps a text for the report's folder; its name there."""
-    folder = Path("reports")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    file = folder / f".{run.txn()}-{name}"
-    file.write_text(text)
-    flow.FILES[name] = file
-    return name

@@ -8,17 +8,18 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Literal
 
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover.live import Live
 from changeover.plan import Plan
+from changeover.record import Check
 from changeover.report import duration
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.strategy import strategy
 from changeover.words import whole_seconds
-from operations import flow, lease, lock, smoke, watch
+from operations import commands, flow, lease, lock, smoke, watch
 from operations.host_command import BINARY
 
 NO_WAY_BACK = (
@@ -30,6 +31,9 @@ NO_WAY_BACK = (
 @deploy("release")
 def stage(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The idle slots are this release's. Arguments: the plan; the system; what is live; the run's id; who runs it."""
+    commands.FOLLOW[system] = lambda: commands.after(
+        plan, system, live.release.live or "", wanted_release(plan, system, live)
+    )
     asked(
         name=f"{system}: {wanted_release(plan, system, live)} takes the idle slots",
         words=[
@@ -71,22 +75,20 @@ def switch(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
 @deploy("release")
 def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The release passes its smoke tests and is watched; then it is confirmed, or goes back. Arguments as in stage."""
-    release = wanted_release(plan, system, live)
+    release, before = wanted_release(plan, system, live), live.release.live
+    leased = goes_back(plan, system, live)
     if plan.systems[system].release.smoke:
         smoked(
-            name=f"{system}: {release} passes the smoke tests",
-            plan=Quiet(plan),
-            system=system,
-            txn=txn,
-            leased=goes_back(plan, system, live),
+            name=f"{system}: {release} passes the smoke tests", plan=Quiet(plan), system=system, txn=txn, leased=leased
         )
-    if goes_back(plan, system, live):
+    if leased:
         watched(name=f"{system}: {release} is watched", plan=Quiet(plan), system=system, txn=txn)
     confirmed(
         name=f"{system}: {release} is confirmed",
         system=system,
         words=["confirm", system, "--txn", txn, "--by", actor],
     )
+    commands.steps(plan, system, "after", release, before or "")
 
 
 @deploy("release")
@@ -128,6 +130,7 @@ def confirmed(system: str, words: list[str]) -> Generator[FunctionCommand | Stri
     def done(state: Any, host: Any) -> bool:
         watch.OPEN.pop(system, None)
         watch.CONFIRMED.add(system)
+        audited(host, system)
         return True
 
     yield StringCommand(shlex.join([BINARY, *words]))
@@ -204,7 +207,9 @@ def smoked(plan: Quiet, system: str, txn: str, leased: bool) -> Generator[Functi
         renew = (lambda: lock.ask(host, "renew", system, "--txn", txn)) if leased else None
         reasons = smoke.tests(plan.value, system, renew)
         if reasons:
-            return sent_back(host, system, reasons) if leased else flow.fail_here(host, [*reasons, NO_WAY_BACK])
+            if leased:
+                return sent_back(host, system, reasons)
+            return flow.fail_here(host, [*reasons, NO_WAY_BACK])
         host.log_styled(f"{smoke.passed(system)}  {duration(time.monotonic() - began)}", fg="green")
         return True
 
@@ -219,4 +224,15 @@ def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
     lease.rest(system)
     back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=lease.BACK)
     watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
-    return flow.fail_here(host, [*reasons, *words])
+    audited(host, system)
+    return flow.fail_here(host, [*reasons, *words, *(commands.follow(system) if back else [])])
+
+
+def audited(host: Any, system: str) -> None:
+    """The head of the audit's chain goes into output and record: a line that is changed later is found out."""
+    holds, words = lock.ask(host, "audit", system, "--verify")
+    evidence, source = " ".join(words[:1]), f"changeover audit {system} --verify"
+    verdict: Literal["pass", "fail"] = "pass" if holds else "fail"
+    item = f"{system}: the audit's chain holds"
+    flow.CHECKS.append(Check(item=item, source=source, verdict=verdict, evidence=evidence))
+    host.log_styled(f"audit: {evidence}", fg="green" if holds else "red")

@@ -11,7 +11,9 @@ from tests.support import changeover, live, pyinfra
 def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
     before = live()
     assert before["release"]["live"] == "1.0.0"
-    words = support.data(tmp_path, {"tasktracker.release.soak": "10s"})
+    said = f'echo "$0 $PREVIOUS to $RELEASE" >> {tmp_path}/said'
+    own = [{"name": f"files {when}", "when": when, "run": ["sh", "-c", said, when]} for when in ("before", "after")]
+    words = support.data(tmp_path, {"tasktracker.release.soak": "10s", "tasktracker.release.commands": own})
     marks = {}
     with beside.load(tmp_path / "load.json", "--rate", "60", "--sockets", "40", seconds=400, requests=30_000) as load:
         time.sleep(5)
@@ -20,6 +22,7 @@ def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
         assert "0 of " in run.text and "requests failed, from before the switch on" in run.text
         assert gateway.get("/api/health").json()["release"] == "1.1.0"
         tested_on_the_way(run)
+        assert (tmp_path / "said").read_text() == "before 1.0.0 to 1.1.0\nafter 1.0.0 to 1.1.0\n"
         marks["released"] = live()
         began = time.monotonic()
         said = changeover("app1", "rollback tasktracker --why 'the way back is tested'")
@@ -44,8 +47,12 @@ def tested_on_the_way(run: support.Run) -> None:
     checks = json.loads((latest / "record.json").read_text())["checklist"]
     items = [f"tasktracker: integration tests of api green on {host}" for host in ("app1", "app2")]
     names = ["an authenticated call", "a write, and its event", "an export"]
-    assert sorted(one["item"] for one in checks) == sorted(items + [f"tasktracker: smoke test: {n}" for n in names])
+    items += [f"tasktracker: smoke test: {name}" for name in names]
+    items += ["tasktracker: files before", "tasktracker: files after", "tasktracker: the audit's chain holds"]
+    assert sorted(one["item"] for one in checks) == sorted(items)
     assert {one["verdict"] for one in checks} == {"pass"}
+    head = next(one["evidence"] for one in checks if "audit" in one["item"])
+    assert head in changeover("edge1", "audit tasktracker --verify") and head in run.text
     page = (latest / "index.html").read_text()
     assert all(item in page for item in items) and "its event after" in page
     assert " passed" in (latest / "tests-tasktracker-api-app1.txt").read_text()

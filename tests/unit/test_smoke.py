@@ -277,7 +277,8 @@ def test_a_lost_lease_or_a_failed_probe_ends_them_at_once(
 
 def smoked(run: Callable[..., Outcome], leased: bool, responses: dict[str, Any] | None = None) -> Outcome:
     watch.OPEN["shop"] = watch.BY_LEASE
-    return run(release.smoked, responses or {}, plan=Quiet(None), system="shop", txn="T1", leased=leased)
+    words: dict[str, Any] = dict(plan=Quiet(None), system="shop", txn="T1", leased=leased)
+    return run(release.smoked, responses or {}, **words)
 
 
 def test_a_release_that_passes_is_left_where_it_is(
