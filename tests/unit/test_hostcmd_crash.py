@@ -74,7 +74,8 @@ def somebody_will_look(world):
     """What is left half-done, or waits to be confirmed, has an alarm of the host's own."""
     last = records.last(world.site().kept("journal.jsonl"))
     half_done = last["kind"] in ("begin", "commit") and last["tell"]
-    assert world.timers() or not (half_done or world.state()["lease"] or world.state()["warm"])
+    now = world.state()
+    assert world.timers() or not (half_done or now["lease"] or now["warm"]), (last, now)
 
 
 def one_truth(world, live):
