@@ -12,9 +12,9 @@ from hostcmd.state import containers, marks, page
 from tests.unit.hostcmd_support.crash import type_and_crash
 from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, SERVICES, World, folder, stand_in
 
-OPEN = "switch tasktracker --open --lease 90 --txn X"
-SWITCH = "switch tasktracker --lease 90 --txn X"
-ROLL = "switch tasktracker --lease 90 --txn X --host "
+OPEN = "switch tasktracker --open --lease 3600 --txn X"
+SWITCH = "switch tasktracker --lease 3600 --txn X"
+ROLL = "switch tasktracker --lease 3600 --txn X --host "
 BACK = "rollback tasktracker --txn X"
 # point of a release, what is typed, the verb in the journal, (live, half-way) when committed, and when not
 TYPED = [
@@ -106,7 +106,7 @@ def test_killed_at_each_write(templates, point, line, verb, when_done, when_not)
         one_truth(world, *(when_done if done else when_not))
         if verb == "roll":
             assert len(world.state()["rolled"]) == rolled + done
-        if at % 4 == 1:
+        if at % 8 == 1:
             assert world.ok("recover tasktracker")["changed"] is False
             world.ok(line)  # the same once more converges
             one_truth(world, *when_done)
@@ -115,7 +115,7 @@ def test_killed_at_each_write(templates, point, line, verb, when_done, when_not)
 
 @pytest.mark.parametrize("point", ["opened", "recreated", "rolled"])
 def test_a_lease_that_runs_out_goes_back_wherever_it_is_killed(templates, point):
-    for at in itertools.count(1, 3):
+    for at in itertools.count(1, 5):
         world = fresh(templates, point)
         world.reboot("edge1")
         if not type_and_crash(str(world.root("edge1")), "recover tasktracker", at):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hostcmd import clock, peer
+from hostcmd import clock, containers, peer
 from tests.unit.hostcmd_support import fakes
 from tests.unit.hostcmd_support.world import GATEWAYS, World, folder, stand_in
 
@@ -222,10 +222,18 @@ def test_a_rollback_after_a_recreate_has_the_page_and_never_both(recreated, monk
     assert pages(recreated) == [None, None]
 
 
-def test_a_way_back_that_does_not_start_leaves_the_new_one_serving(recreated):
+def test_a_way_back_that_does_not_start_leaves_the_new_one_serving(recreated, monkeypatch):
     for host in ("app1", "app2"):
         recreated.engine(host, sick=["tasktracker-api-blue-1"])
+    started, real = [], containers.start
+
+    def start(site, name, release, *, fresh, wait):
+        real(site, name, release, fresh=fresh, wait=wait)
+        started.append((name, bool(wait), all(pages(recreated))))
+
+    monkeypatch.setattr(containers, "start", start)
     code, said = recreated.type("rollback tasktracker")
+    assert started.count(("api-green", True, True)) == 2, "healthy on both hosts before the page comes off"
     assert code == 1 and "api-blue" in said["error"] and "undone" in said["error"]
     all_serve(recreated, GREEN)
     runs(recreated, NEW)

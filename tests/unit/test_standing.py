@@ -98,3 +98,10 @@ def test_who_is_still_starting_is_known() -> None:
 def test_only_live_slots_of_services_with_slots_are_expected() -> None:
     slots = {"api": {"live": "green"}, "web": {"live": None}, "gone": {"live": "blue"}}
     assert expected(fleet.load(good()), "shop", slots) == {("app1", "api-green"): 120.0, ("app2", "api-green"): 120.0}
+
+
+def test_a_host_that_went_ahead_is_expected_to_run_the_other_slot() -> None:
+    """In the middle of a rolling release."""
+    slots = {"api": {"live": "green"}, "clock": {"live": "green"}}
+    found = expected(fleet.load(good()), "shop", slots, staged=["api"], rolled=["app1"])
+    assert set(found) == {("app1", "api-blue"), ("app2", "api-green"), ("app1", "clock-green")}

@@ -265,6 +265,13 @@ def test_a_host_that_fails_sends_all_back(run: Run, monkeypatch: pytest.MonkeyPa
     assert flow.FAILURES["@fake/one"] == ["2 of 9 probes failed (limit 0)", "shop is back on 1.0.0"]
 
 
+class Heart:
+    """A heart that does nothing."""
+
+    def kill(self) -> None:
+        pass
+
+
 @pytest.mark.parametrize("reason", [None, "after the switch GET / fails already: 500"])
 def test_a_recreated_release_is_seen_first_after_its_switch(
     run: Run, monkeypatch: pytest.MonkeyPatch, reason: str | None
@@ -274,9 +281,11 @@ def test_a_recreated_release_is_seen_first_after_its_switch(
     found = {"plan": Quiet(plan("recreate")), "system": "shop", "txn": "T1", "probed": True, "recreated": True}
     says = "shop 1.1.0 has the traffic (before: 1.0.0); the maintenance page was on for 14.2 s"
     responses = {"changeover rollback": ["back"], "changeover switch": [says]}
+    lease.HEARTS["shop"] = Heart()
     done = run(release.switched, responses, words=["switch", "shop"], **found)
     assert prober.seen == ["start after the switch"] and done.failed is bool(reason)
     assert watch.SAID == [says], "it is in the last lines of the run"
+    assert lease.HEARTS == {}, "from here on only a soak that goes well renews the lease"
     assert watch.OPEN == {"shop": watch.WENT_BACK if reason else watch.BY_LEASE}
 
 
