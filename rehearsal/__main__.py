@@ -1,4 +1,4 @@
-"""python -m rehearsal: throwaway hosts on this machine (up, down, status, url, build)."""
+"""python -m rehearsal: throwaway hosts on this machine (up, down, status, url, build, fault)."""
 
 import argparse
 import json
@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     status = verbs.add_parser("status", help="hosts, addresses, gateway, SSH; exit code 0 when all is up")
     status.add_argument("--json", action="store_true", help="the same for a machine")
     verbs.add_parser("url", help="the gateway's address")
+    fault = verbs.add_parser("fault", help="try a fault on the hosts; without a name: list them all")
+    fault.add_argument("name", nargs="*", metavar="NAME", help="which; several are tried in turn")
     return main_parser
 
 
@@ -54,6 +56,10 @@ def main(words: list[str] | None = None) -> int:
     asked = parser().parse_args(words)
     if asked.verb == "url":
         return show_url()
+    if asked.verb == "fault":
+        from .faults import command
+
+        return command.run(asked.name)
     progress = Progress(getattr(asked, "verbose", False))
     shell = Shell(progress)
     try:
