@@ -116,7 +116,7 @@ def stack_files(plan: Plan, system: str, specs: Sequence[ContainerSpec]) -> tupl
     text = render(
         "compose/compose.yaml.j2",
         system=system,
-        containers=specs,
+        containers=sorted(specs, key=lambda spec: spec.name),  # not by role: a switch alone changes no file
         secrets={name: path for name, (path, _) in secrets.items()},
         volumes=[volume for volume in volumes if not volume.startswith("/")],
     )

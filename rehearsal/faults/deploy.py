@@ -16,7 +16,7 @@ from .. import paths
 from ..errors import RehearsalError
 
 STEP = re.compile(r"--> Starting operation: (?P<name>.+?)\s*$")
-LIMIT = 420.0  # seconds that a whole deploy may take, whatever was broken
+LIMIT = 240.0  # seconds that a whole deploy may take, whatever was broken
 GROUP_DATA = paths.ROOT / "group_data" / "staging.py"
 
 

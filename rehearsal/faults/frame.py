@@ -80,7 +80,7 @@ def begin(scene: Scene, say: Say) -> Scene:
 
 @contextmanager
 def _broken(fault: Fault, scene: Scene) -> Iterator[list[float]]:
-    """The fault has come, and the deploy that meets it runs; mended whatever happens. Gives when it broke (Unix time)."""
+    """The fault has come, and the deploy that meets it runs; mended whatever happens. Gives when it broke (Unix s)."""
     try:
         if fault.at == NOW:
             fault.breaks(scene)
@@ -136,7 +136,8 @@ def converges(fault: Fault, scene: Scene, say: Say) -> list[str]:
     say(f"the same deploy again: {release} serves")
     third = scene.start_deploy("", dict(AGAIN), "third")
     if third.wait() or "nothing had to be changed" not in third.text:
-        return ["a deploy after it still had something to do"]
+        (scene.folder / "third.log").write_text(third.text + "\n")
+        return ["a deploy after it still had something to do; see third.log"]
     found = wait_until(lambda: scene.everywhere(release), 10)
     said = scene.changeover(f"audit {SYSTEM} --verify", check=False)
     return [*found, *([f"audit: {said}"] if "broken" in said or "damaged" in said else [])]

@@ -120,9 +120,10 @@ def wrong(looks: dict[str, Look], release: str, owed: bool = False) -> list[str]
     if first["lease"] or first["pending"] and not owed:
         found.append(f"something is open: lease {first['lease']}, pending {first['pending']}")
     for host, look in looks.items():
-        same = [look.state[key] == first[key] for key in ("generation", "release", "slots")]
-        if not all(same):
-            found.append(f"{host} says generation {look.state['generation']}, not {first['generation']}")
+        # what is staged is told to the coordinator alone, so only what serves is compared
+        says, must = ((one["generation"], one["release"]["live"]) for one in (look.state, first))
+        if says != must:
+            found.append(f"{host} says generation, release {says}, not {must}")
         if host in look.settings["gateways"] and look.served != str(first["generation"]):
             found.append(f"the gateway of {host} serves generation {look.served}, not {first['generation']}")
         for container, answer in look.answers.items():
