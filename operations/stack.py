@@ -104,6 +104,12 @@ def ready_checks(plan: Plan, system: str, host: str, specs: Sequence[ContainerSp
     return checks
 
 
+def in_file(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
+    """The containers in the order of services and slots, not of roles: a switch alone changes no file."""
+    services = list(dict.fromkeys(spec.service for spec in specs))
+    return sorted(specs, key=lambda spec: (services.index(spec.service), spec.slot or ""))
+
+
 def stack_files(plan: Plan, system: str, specs: Sequence[ContainerSpec]) -> tuple[list[File], list[Directory]]:
     """The compose file and the secrets of all its containers, with their folders."""
     base = plan.run_dir(system)
@@ -116,7 +122,7 @@ def stack_files(plan: Plan, system: str, specs: Sequence[ContainerSpec]) -> tupl
     text = render(
         "compose/compose.yaml.j2",
         system=system,
-        containers=sorted(specs, key=lambda spec: spec.name),  # not by role: a switch alone changes no file
+        containers=in_file(specs),
         secrets={name: path for name, (path, _) in secrets.items()},
         volumes=[volume for volume in volumes if not volume.startswith("/")],
     )
