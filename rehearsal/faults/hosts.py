@@ -177,6 +177,7 @@ FAULTS = [
         says=("edge1",),
         cuts="the gateway itself",
         settles=90,
+        everyday=True,
     ),
     Fault(
         name="clock-ahead",
