@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     job.add_argument("--no-verify", action="store_true", help="leave the server tests out")
     build = verbs.add_parser("build", help="make all images, start no host")
     down = verbs.add_parser("down", help="remove hosts, volumes, network and .rehearsal; keeps the image cache")
+    down.add_argument("host", nargs="?", help="only this host on demand; the others stay up")
     down.add_argument("--images", action="store_true", help="remove images, registry content and cache as well")
     down.add_argument("--force", action="store_true", help="remove another checkout's hosts as well")
     for verb in (up, job, build, down):
@@ -82,9 +83,13 @@ def main(words: list[str] | None = None) -> int:
 def run(asked: argparse.Namespace, shell: Shell) -> None:
     """Run a command that changes something, under the lock. Raises RehearsalError."""
     # Imported late: `status` and `url` need none of the packages that make keys and certificates.
-    from . import down, up
+    from . import down, one, up
 
     began = time.monotonic()
+    if asked.verb == "down" and asked.host:
+        one.remove(shell, asked.host)
+        shell.progress.say(f" {asked.host} is removed")
+        return
     if asked.verb == "down":
         down.down(shell, asked.images, asked.force)
         return

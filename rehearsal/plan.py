@@ -15,6 +15,7 @@ REGISTRY_PORT = 5555
 REGISTRY_VOLUME = "changeover-registry"
 HTTP_PORT, HTTPS_PORT = 8080, 8443
 BARE_HTTPS_PORT = 8453
+EDGE2_HTTPS_PORT = 8445
 GATEWAY_NAMES = ("tasks", "hello")
 """Names under DOMAIN that the gateway answers to."""
 
@@ -58,7 +59,10 @@ HOSTS = (
     Host("app2", 13, 2304),
     Host("data1", 14, 2305),
 )
-ON_DEMAND = (Host("bare1", 20, 2306, ((BARE_HTTPS_PORT, 443),), image="host-bare"),)
+ON_DEMAND = (
+    Host("bare1", 20, 2306, ((BARE_HTTPS_PORT, 443),), image="host-bare"),
+    Host("edge2", 21, 2307, ((EDGE2_HTTPS_PORT, 443),)),
+)
 
 
 def chosen(extra: Sequence[str] = ()) -> tuple[Host, ...]:

@@ -27,7 +27,17 @@ def try_out(fault: Fault, say: Say = lambda text: None) -> Verdict:
     began = time.monotonic()
     scene = begin(Scene(FOLDER / fault.name, wanted=fault.release), say)
     found = Verdict(fault.name, fault.does, log=str(scene.folder / "deploy.log"))
-    say(f"{scene.before} serves everywhere; to come: {scene.wanted}")
+    try:
+        fault.sets_up(scene)
+        say(f"{scene.before} serves everywhere; to come: {scene.wanted}")
+        _try(fault, scene, found, say)
+    finally:
+        fault.cleans(scene)
+    found.took = time.monotonic() - began
+    return found
+
+
+def _try(fault: Fault, scene: Scene, found: Verdict, say: Say) -> None:
     with beside.load(
         scene.folder / "load.json", "--rate", str(RATE), "--clients", "20", "--sockets", "0",
         seconds=SECONDS, requests=REQUESTS,
@@ -41,11 +51,13 @@ def try_out(fault: Fault, say: Say = lambda text: None) -> Verdict:
             if fault.needs:
                 found.wrong += fault.needs(scene)
         say("mended")
-        found.back = back_after(watch.samples, broke[0], scene.before, scene.wanted) if _live(scene) == OLD else 0.0
+        live = _live(scene)
+        found.wrong += scene.notes
+        found.back = back_after(watch.samples, broke[0], scene.before, scene.wanted) if live == OLD else 0.0
         if found.back > LEASE + MARGIN:
             found.wrong.append(f"the release before served only after {found.back:.0f} s")
-        release = scene.before if _live(scene) == OLD else scene.wanted
-        found.wrong += [f"mended: {w}" for w in wait_until(lambda: scene.everywhere(release), TOLD)]
+        release = scene.before if live == OLD else scene.wanted
+        found.wrong += [f"mended: {problem}" for problem in wait_until(lambda: scene.everywhere(release), TOLD)]
         found.wrong += [f"again: {problem}" for problem in converges(fault, scene, say)]
         found.silent = silent(watch.samples)
     found.sent, found.lost = load.result["sent"], load.result["failed"]
@@ -55,8 +67,6 @@ def try_out(fault: Fault, say: Say = lambda text: None) -> Verdict:
     rows = load.result.get("rows", {})
     if not rows.get("ok"):
         found.wrong.append(f"rows: {rows.get('error') or rows}")
-    found.took = time.monotonic() - began
-    return found
 
 
 def begin(scene: Scene, say: Say) -> Scene:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import apps, control, hosts, kept
+from . import apps, control, hosts, kept, second
 from .fault import Fault
 
-FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*hosts.FAULTS, *kept.FAULTS, *apps.FAULTS, *control.FAULTS)}
+FAULTS: dict[str, Fault] = {
+    fault.name: fault for fault in (*hosts.FAULTS, *kept.FAULTS, *apps.FAULTS, *second.FAULTS, *control.FAULTS)
+}

@@ -58,7 +58,8 @@ class Scene:
     inventory: str = "inventories/staging.py"
     deploy: Deploy | None = None
     others: dict[str, Deploy] = field(default_factory=dict)  # further deploys that the fault itself starts
-    notes: dict[str, Any] = field(default_factory=dict)  # what a fault keeps between breaking and mending
+    notes: list[str] = field(default_factory=list)  # what a fault itself found to be wrong
+    hosts: tuple[str, ...] = HOSTS
 
     def ssh(self, host: str, command: str, limit: float = 60, check: bool = True) -> str:
         """Runs a command as root on a host; what it printed. Raises RehearsalError when it fails (with `check`)."""
@@ -97,12 +98,12 @@ class Scene:
         return Look(json.loads(kept), json.loads(settings), served.strip(), dict(pairs), dict(said))
 
     def start_deploy(self, release: str, settings: dict[str, Any], name: str = "deploy") -> Deploy:
-        """Starts a deploy."""
+        """Starts a deploy. Arguments: the release; overrides; the name of the folder for its settings."""
         return Deploy(self.folder / name, release, settings, self.inventory)
 
     def everywhere(self, release: str, away: Iterable[str] = ()) -> list[str]:
         """What is not as it must be when exactly this release serves on all hosts (but those `away`), nothing open."""
-        hosts = [host for host in HOSTS if host not in away]
+        hosts = [host for host in self.hosts if host not in away]
         try:
             with ThreadPoolExecutor(len(hosts)) as pool:
                 looks = dict(zip(hosts, pool.map(self.look, hosts), strict=True))
