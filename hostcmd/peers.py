@@ -11,7 +11,7 @@ from hostcmd import peer, run
 from hostcmd.site import Site
 from hostcmd.stop import FAILED, UNREACHABLE, Stop
 
-CONNECT = 5  # seconds
+CONNECT = 3  # seconds: as the gateway gives an application; a host of one's own network that takes longer is away
 AT_ONCE = 16
 QUICK = 20.0  # seconds for a request that starts and stops nothing
 
