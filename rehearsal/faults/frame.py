@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ Say = Callable[[str], None]
 def try_out(fault: Fault, say: Say = lambda text: None) -> Verdict:
     """Tries a fault on the rehearsal's hosts. Raises RehearsalError when they are not healthy before it."""
     began = time.monotonic()
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was broken is mended all the same
     scene = begin(Scene(FOLDER / fault.name, wanted=fault.release), say)
     found = Verdict(fault.name, fault.does, log=str(scene.folder / "deploy.log"))
     try:
@@ -33,6 +36,7 @@ def try_out(fault: Fault, say: Say = lambda text: None) -> Verdict:
         _try(fault, scene, found, say)
     finally:
         fault.cleans(scene)
+        signal.signal(signal.SIGTERM, before)
     found.took = time.monotonic() - began
     return found
 

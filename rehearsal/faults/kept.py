@@ -145,6 +145,7 @@ FAULTS = [
         does="the filesystem with app2's compose file is full in mid-release",
         breaks=full("app2", f"/srv/{SYSTEM}"),
         at=f.STAGE,
+        settings={f"{SYSTEM}.services.worker.env.NEW": "1"},  # else nothing would have to be written there
         mends=room("app2", f"/srv/{SYSTEM}"),
         says=("app2", "No space left on device"),
         everyday=True,
