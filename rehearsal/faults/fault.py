@@ -30,8 +30,8 @@ class Fault:
     step `at` began, or before the deploy where `at` is NOW; `mends` runs whatever happened. `says`: words that the
     deploy must print. `killed`: the deploy itself is ended, and says nothing. `cuts`: why requests may be lost; empty:
     not one may. `needs`: a look of its own, which gives what is wrong. `away`: hosts that cannot be asked while it
-    lasts; `unreadable`: nor can the coordinator's state. `settles`: seconds that what the deploy began may go on, beyond
-    the lease. `everyday`: part of make test-faults; all are of make rehearsal-full.
+    lasts; `unreadable`: nor can the coordinator's state. `settles`: seconds that what the deploy began may go on,
+    beyond the lease. `everyday`: part of make test-faults; all are of make rehearsal-full.
     """
 
     name: str
