@@ -8,7 +8,7 @@ import gevent
 
 from changeover.plan import Plan
 from changeover.words import seconds
-from operations import lock, watch
+from operations import commands, lock, watch
 
 BACK = 600  # seconds for the way back: slots that were stopped are started and must be healthy
 HEARTS: dict[str, Any] = {}  # system -> the greenlet that renews
@@ -57,5 +57,5 @@ def give_up(host: Any, system: str) -> None:
     words = ("rollback", system, "--no-hold", "--why", "the deploy ended half-way")
     back, said = lock.ask(host, *words, limit=BACK)
     watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
-    for line in said:
+    for line in [*said, *(commands.follow(system) if back else [])]:
         host.log_styled(line, fg="yellow")

@@ -196,11 +196,14 @@ class Host:
 
 def test_a_run_that_ends_half_way_goes_back_before_it_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch)
+    followed: list[str] = []
+    monkeypatch.setattr(lease.commands, "follow", lambda system: followed.append(system) or [])
     lease.keep(host, plan("recreate"), "shop", "T1")
     lease.keep(host, plan("recreate"), "shop", "T1")
     assert watch.OPEN == {"shop": watch.HALF_WAY}
     host.connector.disconnect()
     assert [words[:3] for words in host.asked] == [("rollback", "shop", "--no-hold")]
+    assert followed == ["shop"], "the team's commands too"
     assert watch.OPEN == {"shop": watch.WENT_BACK} and host.closed == 1 and lease.HEARTS == {}
 
 
@@ -261,7 +264,8 @@ def test_a_host_that_fails_sends_all_back(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(lease, "keep", lambda *_: None)
     done = turned(run, {"changeover rollback": ["shop is back on 1.0.0"]})
     assert done.failed and watch.OPEN == {"shop": watch.WENT_BACK}
-    assert done.commands[-1].text == f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)'"
+    rollback = f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)'"
+    assert [c.text for c in done.commands][:2] == [f"{BINARY} switch shop --host", rollback]
     assert flow.FAILURES["@fake/one"] == ["2 of 9 probes failed (limit 0)", "shop is back on 1.0.0"]
 
 
