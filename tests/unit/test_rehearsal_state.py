@@ -50,7 +50,7 @@ def test_status_for_people_names_the_next_command() -> None:
 def test_an_owner_lasts_as_long_as_the_state(tmp_path: Path) -> None:
     first = state.owner(tmp_path / "a")
     assert state.owner(tmp_path / "a") == first != state.owner(tmp_path / "b")
-    assert first["changeover.checkout"] == str(paths.ROOT)
+    assert first["changeover.checkout"] == str(paths.OWNER)
 
 
 def test_a_wrong_subnet_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
