@@ -38,7 +38,7 @@ def steps(plan: Plan, system: str, when: str, release: str, previous: str) -> No
     for number, one in enumerate(plan.systems[system].release.commands):
         if one.when == when:
             given = {"RELEASE": release, "PREVIOUS": previous}
-            hide = hidden(plan, system)
+            hide = hidden(plan)
             ran(name=f"{system}: {one.name}", system=system, number=number, one=one, given=given, hide=hide)
 
 
@@ -50,7 +50,7 @@ def after(plan: Plan, system: str, release: str, previous: str) -> list[str]:
         line
         for number, one in found
         if one.when == "after"
-        for line in carried_out(system, number, one, given, hidden(plan, system))
+        for line in carried_out(system, number, one, given, hidden(plan))
     ]
 
 
@@ -119,9 +119,9 @@ def execute(system: str, one: Program, given: Mapping[str, str], hide: set[str])
     return process.run(one.run, Path(one.folder), env, seconds(one.timeout))
 
 
-def hidden(plan: Plan, system: str) -> set[str]:
-    """Names under which this process's environment may hold secrets."""
-    return {key for _, secret in plan.secrets_wanted() for key in (secret, f"{system.upper()}_{secret}")}
+def hidden(plan: Plan) -> set[str]:
+    """Names under which this process's environment may hold secrets of any system (changeover/secrets.py)."""
+    return {key for system, secret in plan.secrets_wanted() for key in (secret, f"{system.upper()}_{secret}")}
 
 
 def missing(key: str, one: Program) -> list[str]:

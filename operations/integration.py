@@ -32,7 +32,7 @@ def idle_slots(plan: Plan, system: str, name: str, live: Live) -> None:
             system=system,
             one=one,
             serving=live.release.live or "nothing",
-            hide=commands.hidden(plan, system),
+            hide=commands.hidden(plan),
         )
 
 

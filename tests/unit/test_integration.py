@@ -22,7 +22,7 @@ from changeover.live import Live, Releases, SlotState
 from changeover.plan import Plan
 from changeover.secrets import Mask, Secrets
 from changeover.settings import Integration
-from operations import flow, integration, process, watch
+from operations import commands, flow, integration, process, watch
 from operations import run as this_run
 
 CANARY = "s3cr3t-canary-4711"
@@ -86,6 +86,11 @@ def test_the_process_gets_its_own_secrets_and_no_others() -> None:
     assert found == {
         "HOME": "/h", "MAY": "1", "TOKEN": "new", **given, "NO_PROXY": "a,127.0.0.1", "no_proxy": "127.0.0.1",
     }  # fmt: skip
+
+
+def test_all_systems_secrets_are_known_by_both_names() -> None:
+    found = commands.hidden(plan())
+    assert {"TOKEN", "SHOP_TOKEN", "SHOP_DB_PASSWORD", "SHOP_SHOP_DB_PASSWORD"} <= found
 
 
 # --- the process
