@@ -42,7 +42,7 @@ def plan(script: str, when: str = "before", **more: Any) -> Plan:
 def step(run: Callable[..., Outcome], script: str, when: str = "before", **more: Any) -> Outcome:
     made = plan(script, when, **more)
     (one,) = made.systems["shop"].release.commands
-    hide = commands.hidden(made, "shop")
+    hide = commands.hidden(made)
     return run(commands.ran, system="shop", number=0, one=one, given=WAY, hide=hide)
 
 
