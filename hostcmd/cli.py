@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import getpass
 import io
 import json
@@ -59,7 +60,7 @@ def main(
     except PermissionError as error:
         return _refuse(Stop(USAGE, f"{error.filename}: not allowed", "the same with sudo in front"), asked)
     except (OSError, ValueError) as error:
-        return _refuse(Stop(FAILED, str(error), f"changeover recover {getattr(asked, 'system', '')}"), asked)
+        return _refuse(_failed(error, asked), asked)
     except KeyboardInterrupt:
         return _refuse(
             Stop(FAILED, "interrupted", f"changeover recover {asked.system}   (finishes or undoes)"), asked
@@ -67,6 +68,14 @@ def main(
     except Exception as error:
         return _refuse(_fault(error, base or root(), asked.system), asked)
     return _say(answer, asked)
+
+
+def _failed(error: Exception, asked: argparse.Namespace) -> Stop:
+    """What the machine refused, where, and the way on."""
+    again = f"changeover recover {getattr(asked, 'system', '')}".rstrip()
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        again = f"make room on {socket.gethostname()} (df -h /var/lib/changeover), then: {again}"
+    return Stop(FAILED, f"{socket.gethostname()}: {error}", again)
 
 
 def _fault(error: Exception, base: str, system: str) -> Stop:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+
+ROOM = 1 << 18  # bytes: far more than a way back writes
 
 
 def sync_folder(path: str) -> None:
@@ -44,6 +48,27 @@ def write(path: str, text: str) -> None:
         os.close(handle)
     os.replace(new, path)
     sync_folder(os.path.dirname(path))
+
+
+@contextlib.contextmanager
+def room(path: str) -> Iterator[None]:
+    """On a full disk, what is in the block is written in the room of this file, which is there for nothing else."""
+    remove(path)
+    try:
+        yield
+    finally:
+        keep_room(path)
+
+
+def keep_room(path: str) -> None:
+    """The file that `room` gives up is there. A disk that is full already has none; that is no error."""
+    if os.path.exists(path):
+        return
+    try:
+        write(path, os.urandom(ROOM // 2).hex())  # not zeros: some filesystems keep none of them
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}.new")
 
 
 def read(path: str) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hostcmd import clock, gateway, peers, plan
+from hostcmd import clock, durable, gateway, peers, plan
 from hostcmd.plan import Start
 from hostcmd.site import Site
 from hostcmd.state import State, half_way, other, rolled_back, switched, way_back
 from hostcmd.stop import UNREACHABLE, Stop
 from hostcmd.transaction import Done, Note, perform
+
+ROOM = "room"
 
 
 def switch(site: Site, note: Note, state: State, lease: float) -> Done:
@@ -88,7 +90,11 @@ def fit(site: Site, state: State, hosts: list[str]) -> None:
 
 
 def leased(site: Site, note: Note, state: State, lease: float) -> dict[str, Any]:
-    """A lease of so many seconds; it goes back to the generation that was served when the change began."""
+    """A lease of so many seconds; it goes back to the generation that was served when the change began.
+
+    From here on there is room for the way back, also on a disk that fills meanwhile.
+    """
+    durable.keep_room(site.kept(ROOM))
     began = state["lease"]["from_generation"] if state["lease"] else state["generation"]
     return {"txn": note.txn, "seconds": lease, "from_generation": began, **clock.deadline(site.root, lease)}
 
@@ -136,7 +142,8 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
         new.update(_moved(site, note, new))
 
     names = state["staged"] if half_way(state) else state["switched"]
-    return perform(site, note, state, after, services=names, traffic=True, paged=stopped, prepare=prepare)
+    with durable.room(site.kept(ROOM)):
+        return perform(site, note, state, after, services=names, traffic=True, paged=stopped, prepare=prepare)
 
 
 def _stop(site: Site, slots: dict[str, str], seq: int) -> None:

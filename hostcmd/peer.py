@@ -36,6 +36,7 @@ def main(words: Sequence[str]) -> int:
 
 def answer(root: str, request: dict[str, Any]) -> Answer:
     """The answer to a request. Errors are answers too: {"ok": false, "code", "error", "next"}."""
+    here = ""
     try:
         verb = VERBS.get(str(request.get("verb")))
         if not verb:
@@ -43,6 +44,7 @@ def answer(root: str, request: dict[str, Any]) -> Answer:
                 USAGE, f"no such request: {request.get('verb')!r} (listed: {', '.join(sorted(VERBS))})"
             )
         site = load(root, str(request.get("system")))
+        here = f"{site.me}: "
         return {"ok": True, **verb(site, request)}
     except Stop as stop:
         return {"ok": False, "code": stop.code, "error": stop.fact, "next": stop.then}
@@ -54,7 +56,7 @@ def answer(root: str, request: dict[str, Any]) -> Answer:
             "next": "",
         }
     except OSError as error:
-        return {"ok": False, "code": 1, "error": str(error), "next": ""}
+        return {"ok": False, "code": 1, "error": f"{here}{error}", "next": ""}
 
 
 def copy_of_state(site: Site) -> dict[str, Any]:

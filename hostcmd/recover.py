@@ -56,7 +56,7 @@ def recover(site: Site) -> list[str]:
     """Everything that can be put right on the coordinator, and the next alarm. What was done, in words."""
     with busy.busy(site, "recover", BY, WAIT):
         try:
-            done = _settle_whatever(site)
+            done = settle_whatever(site)
             now = load(site)
             if now["pending"]:
                 left = settle_debts(site, now)["pending"]
@@ -73,7 +73,8 @@ def recover(site: Site) -> list[str]:
     return done
 
 
-def _settle_whatever(site: Site) -> list[str]:
+def settle_whatever(site: Site) -> list[str]:
+    """As settle; a damaged journal is kept aside, for what state.json says holds."""
     try:
         return settle(site)
     except Stop as stop:

@@ -49,7 +49,8 @@ def taken(site: Site, call: Call, emergency: bool = False) -> Iterator[Taken]:
     somebody else is at work, 4 when the expected generation or the fencing number is not true any more, 6.
     """
     with busy.busy(site, call.verb, call.by, EMERGENCY_WAIT if emergency else WAIT):
-        settled = recover.settle(site)
+        # Going back waits for no person: a damaged journal is kept aside, and what is written down holds.
+        settled = recover.settle_whatever(site) if emergency else recover.settle(site)
         if not emergency:
             lock.check(site, {call.owner, call.by, call.txn or ""}, call.fence)
         state = load(site)

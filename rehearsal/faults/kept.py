@@ -79,6 +79,14 @@ FAULTS = [
         everyday=True,
     ),
     Fault(
+        name="journal-damaged-soak",
+        does="a line in the middle of the coordinator's journal is damaged while the release is watched",
+        breaks=on(COORDINATOR, f"sed -i '1s/./#/' {JOURNAL}"),
+        at=f.SOAK,
+        after=3,
+        says=("is damaged, and there are sound lines behind it", f"{SYSTEM} is back on"),
+    ),
+    Fault(
         name="journal-empty",
         does="the coordinator's journal is empty (0 bytes) in mid-release",
         breaks=on(COORDINATOR, f": > {JOURNAL}"),
