@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from string import Formatter
 from typing import Any
 
+from changeover.checks_times import times
 from changeover.plan import Plan, placeholders
 from changeover.problems import Problem, nearest
 from changeover.routes import health_paths, route_of
@@ -42,6 +43,7 @@ def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the invento
         *_domains(plan, file_of),
         *_folders(plan, file_of),
         *_volumes(plan, file_of),
+        *times(plan, file_of),
         *watched,
     ]
 
@@ -69,6 +71,7 @@ def _system(plan: Plan, name: str, file: str, system: System, inventory: str) ->
     if system.domain and plan.fleet.gateway.on in plan.known_groups() and not plan.gateways(name):
         yield Problem(file, f"{name}.domain", f"no host is in both groups {plan.fleet.gateway.on} and {name}")
     yield from _image(system.image, file, f"{name}.image", **_values(plan, name, "service"))
+    yield from _braces(system.release.tag_name, ("system", "release", "environment"), file, f"{name}.release.tag_name")
     if system.migrations:
         yield from _migrations(name, file, system)
     if (strategy := system.release.strategy) != "blue_green":

@@ -154,6 +154,7 @@ def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, A
                     "strip": route.strip and bool(prefix),
                     "timeout": whole_seconds(route.timeout),
                     "max_body": route.max_body,
+                    "upload": None if route.websocket else whole_seconds(route.upload),
                     "websocket": route.websocket,
                     "assets": route.assets,
                     "open": [path for path in open_paths(app, path, route) if path not in taken],

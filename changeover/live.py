@@ -56,8 +56,16 @@ class Live(_Part):
     maintenance: dict[str, Any] | None = None
     opened: dict[str, Any] | None = None
     rolled: list[str] = []
+    images: dict[str, dict[str, str]] = {}
+    """{release: {service: image}}: which bytes its tags meant when it was staged; hostcmd/kept.py."""
     drifted: Annotated[bool, Field(exclude=True)] = False
     """Not in the file: what runs in a live slot has other settings than the data; mended by a switch, not in place."""
+
+
+    def pinned(self, release: str, service: str, image: str) -> str:
+        """An image of a release with the digest that was written down for it; as it is where none was."""
+        found = self.images.get(release, {}).get(service, "")
+        return found if found.partition("@")[0] == image else image
 
 
 @dataclass(frozen=True)

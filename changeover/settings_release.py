@@ -53,7 +53,14 @@ class Releasing(Strict):
     soak: Duration = Field("30s", description="time under watch after the switch, before it is confirmed")
     pause: Duration = Field("10s", description="rolling: time under watch after each host, before the next one's turn")
     keep_warm: Duration = Field("30m", description="time that the old slot runs on after the confirmation")
-    keep: int = Field(5, ge=2, description="releases whose images stay on the hosts")
+    keep: int = Field(5, ge=2, le=20, description="releases that were live and whose images stay on the hosts")
+    tag: Literal["never", "production", "always"] = Field(
+        "production",
+        description="where a confirmed release is tagged in git, on the control machine; never pushed by itself",
+    )
+    tag_name: str = Field(
+        "{system}-v{release}", description="name of that tag; {system} {release} {environment} are filled in"
+    )
     probe: list[Probe] = Field([], description="requests of the deploy's own prober; default: each route's health path")
     websocket: HttpPath | None = Field(None, description="path of a WebSocket that the prober keeps open")
     smoke: SmokeTests = Field([], description="calls after the switch, in order; one that fails sends the release back")

@@ -62,6 +62,11 @@ class Route(Strict):
     strip: bool = Field(False, description="take the prefix away before the service sees the path")
     assets: str | None = Field(None, pattern=ASSETS, description="folder below the prefix to cache, such as assets/")
     max_body: Size = Field("10M", description="largest request body")
+    upload: Duration = Field(
+        "30s",
+        description="longest time that a client may take to send a request body; the old slot is kept that long after "
+        "a switch. nginx itself only ends a client that sends nothing for this time",
+    )
 
 
 def _form(value: Any) -> str | None:
@@ -118,6 +123,9 @@ class App(Container):
     test: Integration | None = Field(None, description="the team's own tests of an idle slot, before the switch")
     drain: Duration = Field(
         "30s", description="time for open requests and sockets after traffic has left, before the stop"
+    )
+    keepalive: Duration = Field(
+        "75s", description="time that it keeps an idle connection open; longer than the gateway's upstream_keepalive"
     )
     tmpfs: list[Folder] = Field([], description="folders in memory")
 

@@ -62,7 +62,7 @@ def containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
     result = []
     for name, service in plan.services_on(system, host).items():
         found: Sequence[Place | None] = places(live, name, release) if name in switched else [None]
-        result += [_container(plan, system, host, name, service, place, release, secrets) for place in found]
+        result += [_container(plan, system, host, name, service, place, release, live, secrets) for place in found]
     return sorted(result, key=lambda c: c.layer)
 
 
@@ -121,13 +121,22 @@ def _fill(plan: Plan, system: str, text: str, secrets: Secrets | None = None) ->
 
 
 def _container(
-    plan: Plan, system: str, host: str, name: str, service: Service, place: Place | None, release: str, source: Secrets
+    plan: Plan,
+    system: str,
+    host: str,
+    name: str,
+    service: Service,
+    place: Place | None,
+    release: str,
+    live: Live,
+    source: Secrets,
 ) -> ContainerSpec:
     slot, release, role = (place.slot, place.release, place.role) if place else ("", release, "live")
     secrets = _secrets(plan, system, service, source)
     container = f"{name}-{slot}" if slot else name
+    tagged = image(plan, system, name, service, release)
     body: dict[str, Any] = {
-        "image": image(plan, system, name, service, release),
+        "image": live.pinned(release, name, tagged),
         "restart": "unless-stopped",
         "init": True,
         "stop_grace_period": service.stop_grace,
@@ -161,6 +170,7 @@ def _container(
     if slot:
         # What differs between the slots of one release is left out: this tells new settings from a new slot.
         same = {key: value for key, value in body.items() if key not in ("ports", "labels", "environment")}
+        same["image"] = tagged  # a digest that is written down is no other setting
         same["environment"] = _environment(plan, system, service, "")
         same["secrets"] = body["labels"].get("changeover.secrets", "")
         body["labels"][CONFIG] = _digest(same)

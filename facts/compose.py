@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
 
@@ -58,6 +60,32 @@ def steady(plan: dict[str, list[str]] | None, count: int) -> bool:
         return False
     running = [name for name, verbs in plan.items() if name.startswith("Container ") and "Running" in verbs]
     return len(running) >= count and all(set(verbs) <= STEADY for verbs in plan.values())
+
+
+class SlotPorts(FactBase[dict[str, dict[str, str]]]):
+    """{container of a system's project, by its compose service name: {port inside: host port}}, running or not."""
+
+    def requires_command(self, system: str) -> str:
+        return "docker"
+
+    def command(self, system: str) -> str:
+        """Never fails; as SlotConfigs."""
+        project = f"label=com.docker.compose.project={system}"
+        form = '{{index .Config.Labels "com.docker.compose.service"}} {{json .HostConfig.PortBindings}}'
+        ids = f"docker ps -aq --filter {project} --filter label=changeover.slot 2>/dev/null"
+        return f"{ids} | xargs -r docker container inspect --format '{form}' 2>/dev/null || true"
+
+    @staticmethod
+    def default() -> dict[str, dict[str, str]]:
+        return {}
+
+    def process(self, output: list[str]) -> dict[str, dict[str, str]]:
+        found = {}
+        for name, _, text in (line.partition(" ") for line in output):
+            with suppress(ValueError, TypeError, KeyError, IndexError):
+                bindings = json.loads(text) or {}
+                found[name] = {port.partition("/")[0]: to[0]["HostPort"] for port, to in bindings.items() if to}
+        return found
 
 
 class SlotConfigs(FactBase[dict[str, str]]):

@@ -31,6 +31,7 @@ tasktracker = dict(
         ),
         api=dict(
             layer=2, on="app", port=8000, slots=dict(blue=18000, green=18001), uid=10001,
+            keepalive="75s",  # app/serve.py: timeout_keep_alive; uvicorn's own would be 5 s
             routes={"/api": {}, "/ws": {"websocket": True, "timeout": "24h"}},
             ready={"http": "/api/health/detailed", "json": {"status": "ok"}},
             health={"http": "/api/health", "interval": "5s", "timeout": "3s", "retries": 3, "start_period": "15s"},
@@ -68,6 +69,7 @@ tasktracker = dict(
     release=dict(
         soak="30s",
         websocket="/ws?topics=knowledge",
+        tag_name="v{release}",
         probe=[
             {"path": "/api/health"},
             {"path": "/api/v1/topics?limit=5"},

@@ -1,4 +1,4 @@
-"""The verbs around a release: maintenance, lock, history, audit, logs."""
+"""The verbs around a release: maintenance, lock, audit, logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hostcmd.transaction import Done, load, perform
 from hostcmd.verbs import Answer, said
 
 TTL = 60.0  # seconds that a lock lasts without a heartbeat
-CHANGES = ("open", "roll", "switch", "rollback", "confirm", "recover")
 
 
 def maintenance(site: Site, call: Call, action: str, until: str | None) -> Answer:
@@ -83,31 +82,6 @@ def _lock_words(now: dict[str, Any] | None) -> str:
         return "lock free"
     return (
         f"lock held by {now['owner']} since {now['since']}, expires in {now['left']:.0f} s: {now['reason']}"
-    )
-
-
-def history(site: Site) -> Answer:
-    """The releases that were live, newest first, and the changes, newest last."""
-    now = load(site)
-    lines = [r for r in audit.verified(site) if r["verb"] in CHANGES]
-    went_live = [r for r in reversed(lines) if r["outcome"] == "done" and r["verb"] in ("switch", "rollback")]
-    releases = list(dict.fromkeys(r["to"] for r in went_live if r["to"]))[: site.keep_releases]
-    text = [f"{site.system}   releases kept: {', '.join(releases) or 'none'}"]
-    for line in lines[-20:]:
-        what = (
-            f"{line['from'] or 'nothing'} -> {line['to'] or 'nothing'}"
-            if line["from"] != line["to"]
-            else line["to"]
-        )
-        if line["outcome"] == "undone":
-            what = f"{line['from'] or 'nothing'} stayed"
-        why = f"   {line['why']}" if line["why"] else ""
-        text.append(
-            f"  {line['at']}  {line['verb']:<9} {what}   {line['outcome']}, by {line['by']}, {line['txn']}{why}"
-        )
-    text += [f"  held {release}: {why}" for release, why in now["held"].items()]
-    return Answer(
-        "\n".join(text), "", {"changed": False, "releases": releases, "events": lines, "held": now["held"]}
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
-from hostcmd import VERSION, care, clock, durable, options, peer, peers, recover, show, strategies, verbs
+from hostcmd import VERSION, care, clock, durable, history, options, peer, peers, recover, show, strategies, verbs
 from hostcmd.site import Site, load, root, systems
 from hostcmd.stop import FAILED, OK, PERSON, UNREACHABLE, USAGE, Stop
 from hostcmd.taken import Call
@@ -111,7 +111,7 @@ def carry_out(site: Site, asked: argparse.Namespace, by: str) -> Answer:
     if verb == "status":
         return show.status(site, asked.quick)
     if verb == "history":
-        return care.history(site)
+        return history.shown(site)
     if verb == "audit":
         return care.audited(site, asked.verify)
     if verb == "logs":
@@ -121,7 +121,7 @@ def carry_out(site: Site, asked: argparse.Namespace, by: str) -> Answer:
     owner = asked.owner
     call = Call(verb, asked.txn, asked.by or by, asked.why, owner, asked.expect_generation, asked.fence)
     if verb == "stage":
-        return verbs.stage(site, call, asked.release, asked.service, asked.again, asked.migrated)
+        return verbs.stage(site, call, asked.release, asked.service, asked.again, asked.migrated, asked.image)
     if verb == "switch":
         lease = site.lease if asked.lease is None else asked.lease
         if asked.open:

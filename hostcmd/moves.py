@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hostcmd import clock, durable, gateway, peers, plan
+from hostcmd import clock, durable, gateway, kept, peers, plan
 from hostcmd.plan import Start
 from hostcmd.site import Site
 from hostcmd.state import State, half_way, other, rolled_back, switched, way_back
@@ -23,6 +23,8 @@ def switch(site: Site, note: Note, state: State, lease: float) -> Done:
     after = _moved(site, note, switched(state, _next(site, state), note.txn))
     fit(site, state, plan.hosts_of(site, state["staged"]))
     after["lease"] = leased(site, note, state, lease) if lease and state["release"]["live"] else None
+    if not after["lease"]:  # nobody will confirm it
+        after = kept.confirmed(after, site.keep_releases)
 
     def prepare(new: State) -> None:
         _start(site, plan.new_workers(site, state), new["seq"], fresh=True, all_of_them=True)

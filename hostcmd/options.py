@@ -99,6 +99,13 @@ def _options(one: argparse.ArgumentParser, verb: str) -> None:
         add("--release", required=True)
         add("--service", action="append", default=[], help="only this one (may be repeated)")
         add("--again", action="store_true", help="also where the release is live: same release, new settings")
+        add(
+            "--image",
+            action="append",
+            default=[],
+            metavar="SERVICE=IMAGE@sha256:DIGEST",
+            help="which image the release is of this service, from now on (may be repeated)",
+        )
         add("--migrated", metavar="VERSION", help="the database's schema version, to be written down")
     elif verb == "switch":
         add("--release", help="must be the staged one")

@@ -208,6 +208,18 @@ def _logs(site: Site, request: dict[str, Any]) -> Answer:
     return {"logs": {name: containers.logs(site, name, lines) for name in names}}
 
 
+def _prune(site: Site, request: dict[str, Any]) -> Answer:
+    from hostcmd import images  # it asks peers, so it cannot be imported above
+
+    return {"removed": images.prune(site, copy_of_state(site))}
+
+
+def _images(site: Site, request: dict[str, Any]) -> Answer:
+    from hostcmd import images
+
+    return {"missing": images.missing(site, copy_of_state(site))}
+
+
 def _run(site: Site, request: dict[str, Any]) -> Answer:
     """A verb that was typed on another host of the system, or that a trigger sends."""
     from hostcmd import cli  # the verbs ask peers, so they cannot be imported above
@@ -229,5 +241,7 @@ VERBS: dict[str, Callable[[Site, dict[str, Any]], Answer]] = {
     "adopt": _adopt,
     "state": _state,
     "logs": _logs,
+    "prune": _prune,
+    "images": _images,
     "run": _run,
 }

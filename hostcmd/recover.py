@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from hostcmd import busy, clock, durable, gateway, moves, peer, peers, records, state, timers
+from hostcmd import busy, clock, durable, gateway, kept, moves, peer, peers, records, state, timers
 from hostcmd.site import Site
 from hostcmd.state import State
 from hostcmd.stop import PERSON, Stop
@@ -93,7 +93,7 @@ def stop_idle(site: Site, note: Note, now: State) -> None:
         site,
         note,
         now,
-        state.drained(now, clock.now()),
+        kept.dropped(state.drained(now, clock.now()), now["release"]["candidate"]),
         services=[n for n in now["slots"] if n in site.services],
     )
 

@@ -27,6 +27,9 @@ EMPTY: State = {
     "rolled": [],  # rolling: hosts that serve the candidate already
     "maintenance": None,
     "held": {},
+    "images": {},  # {release: {service: image with its digest}}, and in which order (kept.py)
+    "tried": [],
+    "lived": [],
     "lease": None,
     "warm": None,  # how long the idle slot is kept running after a confirm
     "retired": None,  # since when the idle slot is stopped

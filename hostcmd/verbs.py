@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostcmd import audit, clock, durable, moves, recover, state, timers
+from hostcmd import audit, clock, durable, images, kept, moves, recover, state, timers
 from hostcmd.site import Site
 from hostcmd.state import State
 from hostcmd.stop import LOCKED, OK, STALE, UNREACHABLE, USAGE, Stop
 from hostcmd.taken import Call, stale, taken
-from hostcmd.transaction import load, perform, settle_debts
+from hostcmd.transaction import Done, load, perform, settle_debts
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Answer:
 
 def said(now: State, changed: bool, message: str, then: str = "", **more: Any) -> Answer:
     """The answer of a changing verb. `missed` among the rest says why a host could not be told."""
-    keys = ("txn", "generation", "seq", "release", "slots", "lease", "pending", "maintenance", "held")
+    keys = ("txn", "generation", "seq", "release", "slots", "lease", "pending", "maintenance", "held", "images")
     data = {"changed": changed, **{key: now[key] for key in (*keys, "opened", "rolled")}, **more}
     data["missed"] = {host: stop.fact for host, stop in more.get("missed", {}).items()}
     if hosts := [debt["host"] for debt in now["pending"]]:
@@ -37,9 +37,16 @@ def said(now: State, changed: bool, message: str, then: str = "", **more: Any) -
 
 
 def stage(
-    site: Site, call: Call, release: str, services: Sequence[str], again: bool, migrated: str | None
+    site: Site,
+    call: Call,
+    release: str,
+    services: Sequence[str],
+    again: bool,
+    migrated: str | None,
+    pinned: Sequence[str] = (),
 ) -> Answer:
-    """The idle slots belong to a release; traffic is not touched."""
+    """The idle slots belong to a release; traffic is not touched. They are given away when they had time to drain."""
+    named = kept.parse(pinned)
     chosen = list(services) or sorted(site.services)
     unknown = [name for name in chosen if name not in site.services]
     if unknown:
@@ -47,12 +54,19 @@ def stage(
         raise Stop(
             USAGE, f"no service {', '.join(unknown)} with slots (services: {here})", "changeover stage --help"
         )
+    seen = load(site)
+    waited = 0.0
+    if _gives_away(site, seen, _staged(site, seen, release, chosen, again)):
+        # not while the system is held: somebody may want to go back meanwhile
+        waited = _drain_left(site, seen)
+        time.sleep(waited)
     with taken(site, call) as now:
         before = _told(site, now.state)
-        try:
-            after = state.staged(before, release, chosen, again)
-        except Stop as stop:
-            raise Stop(stop.code, stop.fact, stop.then.replace("SYSTEM", site.system)) from stop
+        after = _staged(site, before, release, chosen, again)
+        if waited and before["generation"] != seen["generation"]:
+            fact = "the traffic moved while this waited for the idle slot to drain"
+            raise Stop(STALE, fact, f"changeover status {site.system}")
+        after = kept.recorded(after, release, named, site.keep_releases)
         if migrated:
             after = {**after, "migrated": {"release": release, "version": migrated}}
         changed = after != before
@@ -67,6 +81,21 @@ def stage(
     words = ", ".join(f"{name} {slot}" for name, slot in targets.items())
     then = f"start these slots, then: changeover switch {site.system} --release {release}"
     return said(new, changed, f"{release} is staged: {words}", then, targets=targets)
+
+
+def _gives_away(site: Site, now: State, after: State) -> bool:
+    """Whether staging takes a slot from a release that may still be answering: uploads arrive when they are whole."""
+    if now["retired"] or now["staged"]:
+        return False
+    traffic = [name for name in after["staged"] if site.services[name].traffic]
+    return any(now["slots"][name][state.idle(now, name)] for name in traffic if name in now["slots"])
+
+
+def _staged(site: Site, now: State, release: str, services: Sequence[str], again: bool) -> State:
+    try:
+        return state.staged(now, release, services, again)
+    except Stop as stop:
+        raise Stop(stop.code, stop.fact, stop.then.replace("SYSTEM", site.system)) from stop
 
 
 def switch(site: Site, call: Call, release: str | None, lease: float) -> Answer:
@@ -117,22 +146,34 @@ def may_move(site: Site, call: Call, now: State, release: str | None) -> None:
 
 
 def confirm(site: Site, call: Call) -> Answer:
-    """The switch stays; its idle slot is kept warm for a while."""
+    """The switch stays; its idle slot is kept warm for a while, and images of releases long gone are removed."""
+    done, new = _confirmed(site, call)
+    # The system is not held any more: removing takes a while, and somebody may want to go back.
+    removed = images.pruned_everywhere(site, new)
+    live = new["release"]["live"]
+    if not done:
+        return said(new, bool(removed), f"{live} is confirmed already", removed=removed)
+    then = f"changeover rollback {site.system}   (to go back; code only)"
+    message = f"{site.system} {live} is confirmed"
+    if count := sum(map(len, removed.values())):
+        message += f"; {count} images of older releases were removed"
+    return said(new, True, message, then, missed=done.missed, removed=removed)
+
+
+def _confirmed(site: Site, call: Call) -> tuple[Done | None, State]:
     with taken(site, call) as now:
-        lease, live = now.state["lease"], now.state["release"]["live"]
+        lease = now.state["lease"]
         if not lease and call.txn in (None, now.state["txn"]):
-            return said(now.state, False, f"{live} is confirmed already")
+            return None, now.state
         _same_switch(site, call, lease, now.settled)
         if half := state.half_way(now.state):
             fact = f"the switch to {half} is not done yet: nothing is to be confirmed"
             raise Stop(STALE, fact, f"changeover switch {site.system} --txn {lease['txn']}")
-        after = {**now.state, "lease": None}
+        after = kept.confirmed({**now.state, "lease": None}, site.keep_releases)
         if site.keep_warm and now.state["release"]["previous"] and not now.state["retired"]:
             after["warm"] = clock.deadline(site.root, site.keep_warm)
-        note = call.note()
-        done = perform(site, note, now.state, after)
-    then = f"changeover rollback {site.system}   (to go back; code only)"
-    return said(done.state, True, f"{site.system} {live} is confirmed", then, missed=done.missed)
+        done = perform(site, call.note(), now.state, after)
+    return done, done.state
 
 
 def renew(site: Site, call: Call, lease: float | None) -> Answer:

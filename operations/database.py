@@ -17,8 +17,7 @@ from changeover.words import whole_seconds
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState
 from operations import flow
-from operations.files import tree
-from operations.stack import stack_files
+from operations.stack import files_of_containers
 
 
 @deploy("database")
@@ -49,8 +48,7 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     if not new_release(plan, system, live):  # a release that was gone back from may have left a newer schema: its own
         return
     specs = containers(plan, system, name, live, secrets)
-    files, directories = stack_files(plan, system, specs)
-    tree(name=f"{system}: files of its containers", files=files, directories=directories)
+    files_of_containers(plan, system, name, live, secrets)
     migrated(
         name=f"{system}: schema as release {wanted_release(plan, system, live)} wants it",
         directory=plan.run_dir(system),

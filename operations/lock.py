@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import socket
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import gevent
-from paramiko import SSHException
 from pyinfra import host, inventory
-from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
+from pyinfra.api import FunctionCommand, deploy, operation
 from pyinfra.api.state import StateStage
-from pyinfra.context import ctx_config, ctx_host, ctx_state
 
 from operations import flow
+from operations.ask import shell
 from operations.host_command import BINARY
 
 TTL = 60  # seconds without a heartbeat after which another run may take it
@@ -32,14 +30,7 @@ def ask(host: Any, *words: str, limit: int = LIMIT) -> tuple[bool, list[str]]:
     Arguments: the host; verb, system and options; seconds until it must have answered. A host that does not answer has
     not done it.
     """
-    # Heartbeats and the release run in greenlets of their own, where pyinfra's context is not set.
-    with ctx_state.use(host.state), ctx_config.use(host.state.config), ctx_host.use(host):
-        try:
-            command = StringCommand(shlex.join([BINARY, *words]))
-            done, output = host.run_shell_command(command, _sudo=True, _timeout=limit)
-        except (TimeoutError, OSError, SSHException) as error:
-            return False, [f"{host.name} does not answer: {error or f'within {limit} s'}"]
-    return done, [*output.stdout_lines, *output.stderr_lines]
+    return shell(host, [BINARY, *words], limit)
 
 
 @deploy("lock")

@@ -9,8 +9,10 @@ from pyinfra.api import deploy
 
 from changeover.fleet import Plan
 from changeover.live import Live
+from changeover.slots import moved
 from changeover.stack import rolls_out
 from changeover.words import octets
+from facts.compose import SlotPorts
 from facts.host import Foreign, Machine, MachineFacts
 from operations import flow, integration
 
@@ -35,6 +37,12 @@ def preflight(plan: Plan, live: dict[str, Live], strangers: Sequence[str] = ()) 
         ),
         *release_problems(plan, live),
         *(line for name in live if rolls_out(plan, name, live[name]) for line in integration.missing(plan, name)),
+        *(
+            line
+            for system, state in live.items()
+            if state.release.live
+            for line in moved(plan, system, host.name, state, host.get_fact(SlotPorts, system=system))
+        ),
         *strangers,
     ]
     flow.require(name="the host is fit", problems=problems, fact="fit for what runs on it")

@@ -5,23 +5,28 @@ The host command does each step (one actuator, three callers); here it is only a
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
+from changeover import pins
 from changeover.live import Live
 from changeover.plan import Plan
 from changeover.record import Check
 from changeover.report import duration
+from changeover.settings import App
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.strategy import strategy
-from changeover.words import whole_seconds
-from operations import commands, flow, lease, lock, smoke, watch
+from changeover.words import seconds, whole_seconds
+from operations import commands, flow, git_tag, lease, lock, smoke, watch
 from operations.host_command import BINARY
+from operations.images import FOUND, RECORDED
 
+STAGED = 300  # seconds for a staging beyond the drain: hosts that were away are told what they missed first
 NO_WAY_BACK = (
     "nothing was undone: there is no release before it to go back to, so it serves as it is; mend it and release "
     "another version: --data release=R"
@@ -31,18 +36,26 @@ NO_WAY_BACK = (
 @deploy("release")
 def stage(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The idle slots are this release's. Arguments: the plan; the system; what is live; the run's id; who runs it."""
-    commands.FOLLOW[system] = lambda: commands.after(
-        plan, system, live.release.live or "", wanted_release(plan, system, live)
-    )
-    asked(
-        name=f"{system}: {wanted_release(plan, system, live)} takes the idle slots",
+    release = wanted_release(plan, system, live)
+    commands.FOLLOW[system] = lambda: commands.after(plan, system, live.release.live or "", release)
+    staged(
+        name=f"{system}: {release} takes the idle slots",
+        system=system,
+        images=pins.images(plan, system, release),
+        limit=whole_seconds(longest_drain(plan, system)) + STAGED,
         words=[
-            *("stage", system, "--release", wanted_release(plan, system, live), "--txn", txn, "--by", actor),
+            *("stage", system, "--release", release, "--txn", txn, "--by", actor),
             *("--expect-generation", str(live.generation)),
             *(word for name in new_services(plan, system, live) for word in ("--service", name)),
             *(["--again"] if live.drifted else []),
         ],
     )
+
+
+def longest_drain(plan: Plan, system: str) -> str:
+    """The longest time that a service of the system has to drain: a slot is not given away before."""
+    drains = [service.drain for service in plan.systems[system].services.values() if isinstance(service, App)]
+    return max(drains, key=seconds, default="1s")
 
 
 def new_services(plan: Plan, system: str, live: Live) -> list[str]:
@@ -88,6 +101,16 @@ def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
         system=system,
         words=["confirm", system, "--txn", txn, "--by", actor],
     )
+    if tag := git_tag.name_of(plan, system, live):
+        git_tag.tagged(
+            name=f"{system}: {release} is tagged in git",
+            name_=tag,
+            system=system,
+            environment=plan.fleet.environment,
+            release=release,
+            txn=txn,
+            actor=actor,
+        )
     commands.steps(plan, system, "after", release, before or "")
 
 
@@ -116,6 +139,43 @@ def asked(words: list[str]) -> Generator[StringCommand]:
     + words: verb, system and options
     """
     yield StringCommand(shlex.join([BINARY, *words]))
+
+
+@operation(is_idempotent=False)
+def staged(system: str, images: dict[str, str], limit: int, words: list[str]) -> Generator[FunctionCommand]:
+    """
+    The idle slots are the release's, and its images are written down by their digests.
+
+    + system: its name
+    + images: service -> image of the release, with a tag
+    + limit: seconds until it must be done; a slot that still drains is waited for
+    + words: of the staging
+    """
+
+    def stage(state: Any, host: Any) -> bool:
+        found = FOUND.get(system, {})
+        pairs = [f"{service}={found[image]}" for service, image in images.items() if image in found]
+        done, said = lock.ask(host, *words, *(w for pair in pairs for w in ("--image", pair)), "--json", limit=limit)
+        answer = spoken(said)
+        if not done or answer is None:
+            wrong = [f"error  {answer['error']}", f"next   {answer['next']}"] if answer and "error" in answer else said
+            return flow.fail_here(host, wrong)
+        RECORDED[system] = answer["images"]
+        return True
+
+    yield FunctionCommand(stage, (), {})
+
+
+def spoken(lines: Sequence[str]) -> dict[str, Any] | None:
+    """The answer of the host command to `--json`; None where there is none among the lines."""
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return None
 
 
 @operation(is_idempotent=False)

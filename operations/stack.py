@@ -18,7 +18,7 @@ from changeover.settings import App, Service
 from changeover.stack import ContainerSpec, containers, rolls_out
 from changeover.strategy import strategy
 from changeover.words import whole_seconds
-from operations import compose, ready
+from operations import compose, images, ready
 from operations.files import tree
 
 
@@ -42,8 +42,7 @@ def layer(
     # While a release or settings roll out, what is live stays as it is: compose.yaml may hold newer settings for it.
     as_it_is = [s for s in chosen if s.slot and s.role == "live" and rolls_out(plan, system, live)]
     running = [s for s in chosen if s not in waiting and s not in as_it_is]
-    files, directories = stack_files(plan, system, specs)
-    tree(name=f"{system}: files of its containers", files=files, directories=directories)
+    files_of_containers(plan, system, host, live, secrets)
     compose.made(
         name=f"{system}: layer {number} has what the switch starts",
         directory=plan.run_dir(system),
@@ -62,10 +61,9 @@ def layer(
 def made(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> None:
     """All candidates of a host exist, with their images, and do not run. Arguments as in layer."""
     specs = containers(plan, system, host, live, secrets)
-    files, directories = stack_files(plan, system, specs)
     candidates = [spec.name for spec in specs if spec.role == "candidate" and spec.slot]
     if candidates:
-        tree(name=f"{system}: files of its containers", files=files, directories=directories)
+        files_of_containers(plan, system, host, live, secrets)
         base = plan.run_dir(system)
         compose.made(name=f"{system}: what replaces the old release is here", directory=base, services=candidates)
 
@@ -84,6 +82,16 @@ def candidates(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
             timeout=max(s.start_timeout for s in chosen),
         )
         ready.answers(name=f"{system}: {chosen[0].release} is ready", checks=ready_checks(plan, system, host, chosen))
+
+
+def files_of_containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> None:
+    """compose.yaml and the secrets of a system on a host; made when they are put there, as images are known by then."""
+
+    def files() -> list[File]:
+        return stack_files(plan, system, containers(plan, system, host, images.known(system, live), secrets))[0]
+
+    _, directories = stack_files(plan, system, containers(plan, system, host, live, secrets))
+    tree(name=f"{system}: files of its containers", files=files, directories=directories)
 
 
 def takes_traffic(service: Service) -> bool:

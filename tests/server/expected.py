@@ -69,9 +69,10 @@ def container(plan: Plan, system: str, machine: str, spec: ContainerSpec) -> Exp
     labels = {"changeover.system": system, "changeover.service": spec.service}
     if follows_release(plan, system, service):
         labels["changeover.release"] = spec.release
+    digest = "".join(spec.body["image"].partition("@")[1:])  # state.json's: which bytes the tag meant
     return Expected(
         name=spec.name,
-        image=image(plan, system, spec.service, service, spec.release),
+        image=image(plan, system, spec.service, service, spec.release) + digest,
         limits=limits(service),
         stop_timeout=round(seconds(service.stop_grace)),
         user=f"{service.uid}:{service.uid}" if service.uid else None,

@@ -52,6 +52,7 @@ def test_hosts_differ_only_in_their_own_name() -> None:
 def test_a_short_time_is_not_none() -> None:
     hosts = good()
     on_all("shop.services.api.drain", "500ms")(hosts)
+    on_all("shop.services.api.routes./api.upload", "500ms")(hosts)
     on_all("shop.services.api.stop_grace", "1500ms")(hosts)
     api = json.loads(config(fleet.load(hosts), "shop", "app1"))["services"]["api"]
     assert (api["drain"], api["stop_grace"], api["traffic"], api["singleton"]) == (1, 2, True, False)

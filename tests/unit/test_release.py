@@ -44,7 +44,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """(operation, arguments) of what the deploys of release.py call."""
     seen: list[tuple[str, dict[str, Any]]] = []
-    for name in ("asked", "switched", "watched", "confirmed"):
+    for name in ("asked", "staged", "switched", "watched", "confirmed"):
         monkeypatch.setattr(release, name, lambda _name=name, **words: seen.append((_name, words)))
     return seen
 
@@ -68,7 +68,7 @@ def test_what_is_staged(
     release.stage._inner(plan(wanted), "shop", live, "T1", "me@here")  # type: ignore[attr-defined]
     ((name, found),) = asked
     words = ["stage", "shop", "--release", wanted or "1.0.0", "--txn", "T1", "--by", "me@here"]
-    assert name == "asked"
+    assert (name, found["system"]) == ("staged", "shop")
     assert found["words"] == [*words, "--expect-generation", str(live.generation), *more]
 
 

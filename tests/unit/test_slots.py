@@ -236,6 +236,16 @@ def test_a_candidate_is_asked_on_its_own_address_and_port() -> None:
     ]
 
 
+def test_the_run_after_a_release_writes_the_same_file() -> None:
+    def text(found: Plan, live: Live) -> object:
+        made, _ = stack.stack_files(found, "tasktracker", list(specs(found, live).values()))
+        return next(file.content for file in made if file.path.endswith("compose.yaml"))
+
+    slots = {name: SlotState(live="blue", blue="1.1.0", green="1.0.0") for name in SWITCHED}
+    after = Live(release=Releases(live="1.1.0", previous="1.0.0"), slots=slots)
+    assert text(plan("1.1.0"), state("1.0.0")) == text(plan(), after)
+
+
 # --- migrations
 
 
@@ -255,7 +265,7 @@ def test_migrations_run_with_a_release_in_its_own_image(
     monkeypatch: pytest.MonkeyPatch, release: str | None, live: Live, host: str, container: str | None
 ) -> None:
     ran: list[str] = []
-    monkeypatch.setattr(database, "tree", lambda **_: None)
+    monkeypatch.setattr(stack, "tree", lambda **_: None)
     monkeypatch.setattr(database, "migrated", lambda container, **_: ran.append(container))
     database.migrate._inner(plan(release), "tasktracker", host, live, SECRETS)  # type: ignore[attr-defined]
     assert ran == ([container] if container else [])

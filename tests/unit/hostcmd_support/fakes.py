@@ -2,7 +2,8 @@
 
 Used in the tests' own process (`answer`), and as programs on PATH (`python fakes.py docker ps ...`): then
 CHANGEOVER_ROOT says which host is meant. A host's engine is <root>/docker.json:
-{"containers": {name: {state, health, release}}, "compose": {service: release}, "sick": [names], "down": false}.
+{"containers": {name: {state, health, release}}, "compose": {service: release}, "sick": [names], "down": false,
+"images": {repo@digest: {"id", "tags"}}}; a container's image is the one with the tag of its release.
 """
 
 import json
@@ -11,7 +12,7 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
-EMPTY = {"containers": {}, "compose": {}, "sick": [], "down": False}
+EMPTY = {"containers": {}, "compose": {}, "sick": [], "down": False, "images": {}}
 
 
 def engine(root: Path) -> dict:
@@ -43,6 +44,12 @@ def docker(root: Path, words: list[str]) -> tuple[int, str, str]:
     found = engine(root)
     if found["down"]:
         return 1, "", "Cannot connect to the Docker daemon"
+    if words[0] == "image":
+        return images(root, found, words)
+    if words[:2] == ["ps", "-aq"]:
+        return 0, "".join(f"{name}\n" for name in found["containers"]), ""
+    if words[:2] == ["container", "inspect"]:
+        return 0, "".join(f"{image}\n" for image in used(found)), ""
     if words[0] == "ps":
         lines = []
         for name, one in found["containers"].items():
@@ -68,6 +75,28 @@ def docker(root: Path, words: list[str]) -> tuple[int, str, str]:
         return 0, f"a line of {words[-1]}\n", ""
     else:
         return 125, "", f"unknown: {words}"
+    save(root, found)
+    return 0, "", ""
+
+
+def used(found: dict) -> set[str]:
+    """Ids of the images that containers were made from."""
+    releases = {one["release"] for one in found["containers"].values()}
+    return {
+        image["id"] for image in found["images"].values() if any(tag[-5:] in releases for tag in image["tags"])
+    }
+
+
+def images(root: Path, found: dict, words: list[str]) -> tuple[int, str, str]:
+    """`docker image inspect` and `docker image rm`: without force, what is used or not there is refused."""
+    if words[1] == "inspect":
+        there = [(name, found["images"][name]) for name in words[4:] if name in found["images"]]
+        lines = [f"{one['id']}\t{json.dumps(one['tags'])}\t{json.dumps([name])}\n" for name, one in there]
+        return int(len(there) < len(words) - 4), "".join(lines), ""
+    for word in words[2:]:
+        for name, one in list(found["images"].items()):
+            if word in (name, *one["tags"]) and one["id"] not in used(found):
+                found["images"].pop(name)
     save(root, found)
     return 0, "", ""
 

@@ -91,6 +91,10 @@ class World:
                 found = fakes.engine(self.root(host))
                 found["compose"][f"{service}-{slot}"] = release
                 fakes.save(self.root(host), found)
+                if service not in TRAFFIC and f"{SYSTEM}-{service}-{slot}-1" in found["containers"]:
+                    made = {"state": "created", "health": "none", "release": release}
+                    found["containers"][f"{SYSTEM}-{service}-{slot}-1"] = made
+                    fakes.save(self.root(host), found)
                 if service in TRAFFIC and starts:
                     assert fakes.docker(self.root(host), ["compose", "up", f"{service}-{slot}"])[0] == 0
 

@@ -1,0 +1,53 @@
+"""Which images of a release are known to the byte, and which are only tags yet. Pure.
+
+What is not of a release (a database, a broker: the team names an exact tag or digest) is left to its own name.
+"""
+
+from __future__ import annotations
+
+from changeover.live import Live, SlotState
+from changeover.plan import Plan
+from changeover.stack import follows_release, image, new_release, wanted_release
+
+
+def images(plan: Plan, system: str, release: str) -> dict[str, str]:
+    """{service: image} of a release, by the settings."""
+    return {
+        name: image(plan, system, name, service, release)
+        for name, service in plan.systems[system].services.items()
+        if follows_release(plan, system, service)
+    }
+
+
+def unpinned(plan: Plan, system: str, live: Live) -> dict[str, str]:
+    """{service: image} of the release that this run brings, where nobody wrote down yet which bytes the tag means.
+
+    What runs already by its tag alone (deployed before digests were written down) goes on so: to name its digest now
+    would be to start it anew.
+    """
+    release = wanted_release(plan, system, live)
+    known = live.images.get(release, {})
+    return {
+        name: found
+        for name, found in images(plan, system, release).items()
+        if "@" not in found
+        and known.get(name, "").partition("@")[0] != found
+        and (name in known or not _runs(plan, system, live, name, release))
+    }
+
+
+def _runs(plan: Plan, system: str, live: Live, name: str, release: str) -> bool:
+    if name not in plan.switched(system):
+        return not new_release(plan, system, live)
+    slots = live.slots.get(name, SlotState())
+    return release in (slots.blue, slots.green)
+
+
+def wanted(plan: Plan, system: str, host: str, live: Live) -> list[str]:
+    """The images of the release that this run brings, of the services of a host; as they were written down."""
+    release = wanted_release(plan, system, live)
+    here = plan.services_on(system, host)
+    found = {
+        live.pinned(release, name, plain) for name, plain in images(plan, system, release).items() if name in here
+    }
+    return sorted(found)
