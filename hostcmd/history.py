@@ -64,7 +64,7 @@ def _told(now: State, one: Line, where: Mapping[str, str]) -> Line:
 
 
 def _row(site: Site, one: Line) -> str:
-    words = [f"{one['release']:<12}{one['role']:<9} since {one['at']}, by {one['by']}", one["outcome"]]
+    words = [f"{one['release']:<11} {one['role']:<8} since {one['at']}, by {one['by']}", one["outcome"]]
     words += [one["why"]] if one["why"] else []
     words += [f"held: {one['held']}"] if one["held"] and one["held"] != one["why"] else []
     words += ["held"] if one["held"] and one["held"] == one["why"] else []

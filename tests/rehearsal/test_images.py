@@ -128,6 +128,7 @@ def test_images_by_digest(gateway: httpx.Client, copies: Copies, tmp_path) -> No
         assert "Traceback" not in absent.text and live()["release"]["candidate"] is None
     finally:
         ssh("ops1", "systemctl start docker-registry")
+        registry.wait_until_ready()
 
     # with two kept, the third pushes the oldest out; what is foreign stays
     ssh("app1", "docker pull -q ops1.staging.test:5000/tasktracker/api:1.0.0")
