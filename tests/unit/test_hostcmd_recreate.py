@@ -1,19 +1,13 @@
-"""Recreate and rolling on four hosts: what is served, what runs, what comes back, and what is refused."""
-
-import json
+"""Recreate on four hosts: the page, what is stopped behind it, what comes back, and what is refused."""
 
 import pytest
 
-from hostcmd import clock, containers, peer
+from hostcmd import containers
 from tests.unit.hostcmd_support import fakes
-from tests.unit.hostcmd_support.world import GATEWAYS, World, folder, stand_in
+from tests.unit.hostcmd_support.seen import BLUE, GREEN, NEW, OLD, SWITCH, all_serve, later, pages, runs, watch_requests
+from tests.unit.hostcmd_support.world import World, folder, stand_in
 
-BLUE = {"api": "blue", "dashboard": "blue"}
-GREEN = {"api": "green", "dashboard": "green"}
-OLD = {"app1": ["api-blue", "scheduler-blue", "worker-blue"], "app2": ["api-blue", "worker-blue"]}
-NEW = {"app1": ["api-green", "scheduler-green", "worker-green"], "app2": ["api-green", "worker-green"]}
 OPEN = "switch tasktracker --open --lease 90 --txn T1"
-SWITCH = "switch tasktracker --lease 90 --txn T1"
 
 
 @pytest.fixture
@@ -44,48 +38,6 @@ def recreated(opened):
     opened.deploy_containers("1.1.0", "green")
     opened.said = opened.ok(SWITCH)
     return opened
-
-
-@pytest.fixture
-def rolling(base):
-    """1.0.0 serves from blue, 1.1.0 runs in green beside it."""
-    world = World(base, "rolling")
-    world.install()
-    world.stage("1.1.0", "green")
-    return world
-
-
-def all_serve(world, wanted):
-    assert [world.serving(gateway) for gateway in GATEWAYS] == [wanted, wanted]
-
-
-def runs(world, wanted):
-    assert {host: world.running(host) for host in wanted} == wanted
-
-
-def pages(world):
-    """Why each gateway shows the maintenance page; None where it serves."""
-    files = [world.root(gateway) / "srv/gateway/slots/tasktracker/maintenance" for gateway in GATEWAYS]
-    return [json.loads(file.read_text())["why"] if file.exists() else None for file in files]
-
-
-def later(monkeypatch, seconds=91):
-    now = clock.boottime() + seconds
-    monkeypatch.setattr(clock, "boottime", lambda: now)
-
-
-def watch_requests(monkeypatch, look):
-    """Calls look(verb, host) in front of each request that a host carries out."""
-    real = {verb: call for verb, call in peer.VERBS.items()}
-    for verb, call in real.items():
-        def seen(site, request, verb=verb, call=call):
-            look(verb, site.me)
-            return call(site, request)
-
-        monkeypatch.setitem(peer.VERBS, verb, seen)
-
-
-# --- recreate
 
 
 def test_opening_shows_the_page_and_stops_what_will_be_replaced(opened):
@@ -305,116 +257,3 @@ def test_status_says_what_is_stopped_and_why(opened):
     assert "recreate    1.0.0 is stopped for 1.1.0" in said
     assert "maintenance on since" in said and "release 1.1.0 replaces 1.0.0" in said
     assert "unless it goes on: changeover switch tasktracker --txn T1" in said
-
-
-# --- rolling
-
-
-def roll(host):
-    return f"switch tasktracker --host {host} --lease 90 --txn T1"
-
-
-def test_hosts_go_one_by_one_in_their_order(rolling):
-    said = rolling.ok(roll("app1"))
-    assert said["message"] == "1 of 4 hosts serve 1.1.0, the others 1.0.0" and "--host app2" in said["next"]
-    all_serve(rolling, {"api": "green1", "dashboard": "blue"})
-    runs(rolling, {"app1": ["api-blue", "api-green", "scheduler-green", "worker-green"]})
-    runs(rolling, {"app2": ["api-blue", "api-green", "worker-blue"]})
-    rolling.ok(roll("app2"))
-    all_serve(rolling, {"api": "green", "dashboard": "blue"})
-    rolling.ok(roll("edge1"))
-    all_serve(rolling, {"api": "green", "dashboard": "green1"})
-    assert rolling.state()["release"]["live"] == "1.0.0" and rolling.state()["lease"]["from_generation"] == 1
-    said = rolling.ok(roll("edge2"))
-    assert "1.1.0 has the traffic" in said["message"]
-    all_serve(rolling, GREEN)
-    now = rolling.state()
-    assert now["rolled"] == [] and now["release"] == {"live": "1.1.0", "previous": "1.0.0", "candidate": None}
-    assert now["lease"]["from_generation"] == 1
-    assert rolling.ok(roll("edge2"))["changed"] is False
-    rolling.ok("confirm tasktracker --txn T1")
-
-
-@pytest.mark.parametrize("rolled", [["app1"], ["app1", "app2"], ["app1", "app2", "edge1"]])
-@pytest.mark.parametrize("how", ["rollback", "lease"])
-def test_all_hosts_go_back_at_once(rolling, monkeypatch, rolled, how):
-    for host in rolled:
-        rolling.ok(roll(host))
-    if how == "lease":
-        later(monkeypatch)
-        rolling.ok("recover tasktracker")
-    else:
-        said = rolling.ok("rollback tasktracker --why worse")
-        assert "is back on 1.0.0 (from 1.1.0)" in said["message"]
-    all_serve(rolling, BLUE)
-    rolling.ok("drain tasktracker")  # it comes by itself, once the slot that was left had its time
-    runs(rolling, OLD)
-    now = rolling.state()
-    assert now["rolled"] == [] and now["release"] == {"live": "1.0.0", "previous": None, "candidate": None}
-    assert now["held"] == ({"1.1.0": "worse"} if how == "rollback" else {})
-
-
-def test_the_rest_may_be_switched_at_once(rolling):
-    rolling.ok(roll("app1"))
-    rolling.ok(SWITCH)
-    all_serve(rolling, GREEN)
-    runs(rolling, {"app2": ["api-blue", "api-green", "worker-green"]})
-
-
-def test_a_hosts_own_candidate_is_what_counts_in_its_turn(rolling):
-    rolling.engine("app2", containers={})
-    rolling.ok(roll("app1"))
-    code, said = rolling.type(roll("app2"))
-    assert code == 1 and "api-green on app2 is not there" in said["error"] and "nothing was touched" in said["error"]
-    all_serve(rolling, {"api": "green1", "dashboard": "blue"})
-
-
-@pytest.mark.parametrize(
-    "line, code, words",
-    [
-        ("switch tasktracker --host app2 --lease 90", 4, "app1 comes before app2"),
-        ("switch tasktracker --host data1 --lease 90", 2, "data1 runs nothing of what is staged"),
-        ("switch tasktracker --host app1 --lease 0", 2, "needs a lease"),
-        ("switch tasktracker --open --lease 90", 2, "is not recreate"),
-    ],
-)
-def test_a_turn_that_is_none_is_refused(rolling, line, code, words):
-    found, said = rolling.type(line)
-    assert found == code and words in said["error"]
-    all_serve(rolling, BLUE)
-
-
-def test_a_turn_twice_is_one_and_another_run_has_none(rolling):
-    rolling.ok(roll("app1"))
-    assert rolling.ok(roll("app1"))["changed"] is False
-    code, said = rolling.type("switch tasktracker --host app2 --lease 90 --txn T2")
-    assert code == 4 and "begun by T1" in said["error"]
-
-
-def test_a_worker_that_does_not_start_leaves_its_host_where_it_was(rolling):
-    rolling.ok(roll("app1"))
-    rolling.engine("app2", sick=["tasktracker-worker-green-1"])
-    code, said = rolling.type(roll("app2"))
-    assert code == 1 and "undone" in said["error"]
-    all_serve(rolling, {"api": "green1", "dashboard": "blue"})
-    runs(rolling, {"app2": ["api-blue", "api-green", "worker-blue"]})
-    assert rolling.state()["rolled"] == ["app1"]
-
-
-def test_a_host_that_was_away_goes_back_when_it_is_told(rolling):
-    rolling.ok(roll("app1"))
-    rolling.away("app1")
-    rolling.ok("rollback tasktracker")
-    all_serve(rolling, BLUE)
-    rolling.away("app1", False)
-    rolling.ok("recover tasktracker")
-    rolling.ok("drain tasktracker")
-    runs(rolling, OLD)
-
-
-def test_status_says_how_far_it_is(rolling):
-    rolling.ok(roll("app1"))
-    said = rolling.ok("status tasktracker")["message"]
-    assert "rolling     1 of 4 hosts serve 1.1.0: app1" in said
-    assert "app1 green ready   app2 blue ready" in said
-    assert "unless it goes on: changeover switch tasktracker --host app2 --txn T1" in said
