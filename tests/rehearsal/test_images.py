@@ -9,6 +9,7 @@ import http.client
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -79,6 +80,16 @@ def deploy(release: str | None, words: list[str]) -> support.Run:
     return run
 
 
+@contextmanager
+def registry_down() -> Iterator[None]:
+    ssh("ops1", "systemctl stop docker-registry")
+    try:
+        yield
+    finally:
+        ssh("ops1", "systemctl start docker-registry")
+        registry.wait_until_ready()
+
+
 def images(host: str) -> dict[str, tuple[str, str]]:
     """{container: (image's name, image's id)} of the system's live and idle slots on a host."""
     names = "docker ps -aq --filter label=changeover.system=tasktracker --filter label=changeover.slot"
@@ -120,19 +131,19 @@ def test_images_by_digest(gateway: httpx.Client, copies: Copies, tmp_path) -> No
     assert {images(host)[f"/tasktracker-worker-{slot}-1"] for host in APPS} == everywhere
 
     # nothing to do needs no registry
-    ssh("ops1", "systemctl stop docker-registry")
-    try:
+    with registry_down():
         assert deploy(None, words).changes == 0
         absent = pyinfra("deploy.py", "-y", "--data", "release=1.1.99", *words)
         assert absent.code == 1 and "tasktracker/api:1.1.99 cannot be pulled" in absent.text
         assert "Traceback" not in absent.text and live()["release"]["candidate"] is None
-    finally:
-        ssh("ops1", "systemctl start docker-registry")
-        registry.wait_until_ready()
 
     # with two kept, the third pushes the oldest out; what is foreign stays
     ssh("app1", "docker pull -q ops1.staging.test:5000/tasktracker/api:1.0.0")
-    deploy(SECOND, words)
+    # what is staged is everywhere: the rest of its way needs no registry
+    staged = pyinfra("phases/stage.py", "-y", "--data", f"release={SECOND}", *words)
+    assert staged.code == 0, staged.text
+    with registry_down():
+        deploy(SECOND, words)
     deploy(first, words)
     assert live()["lived"] == [SECOND, first] and live()["release"] == {
         "live": first, "previous": SECOND, "candidate": None
