@@ -63,6 +63,11 @@ def test_a_release_ends_with_its_probes_and_its_way_back() -> None:
     ]
 
 
+def test_what_was_checked_is_counted() -> None:
+    checks = [record.Check(item="a", source="s", verdict=one, evidence="e") for one in ("pass", "fail", "pass")]
+    assert any(line.startswith(" checked     2 of 3 passed: ") for line in summary(made(checklist=checks), PAGE))
+
+
 @pytest.mark.parametrize(
     "state, says",
     [
