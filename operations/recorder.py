@@ -188,7 +188,7 @@ def summary(made: record.Record, page: Path) -> list[str]:
     lines += [f" switched    {line}" for line in watch.SAID]
     if made.checklist:
         passed = sum(check.verdict == "pass" for check in made.checklist)
-        lines += [f" checked     {passed} of {len(made.checklist)} passed: tests, commands and the like, one by one in the report"]
+        lines += [f" checked     {passed} of {len(made.checklist)} passed: tests and commands; each is in the report"]
     if made.probe:
         lines += [f" probed      {made.probe.failed} of {made.probe.sent} requests failed, from before the switch on"]
     if made.way_back:
