@@ -65,7 +65,7 @@ def test_requests_belong_to_the_window_they_were_on_their_way_in() -> None:
     windows = [Window("switch", 10.0, 12.0), Window("rollback", 20.0, 21.0)]
     before, reaching, inside, near, rest = sent(5.0), sent(9.5, 600), sent(11.0), sent(13.0), sent(16.0)
     back = sent(21.0)
-    found = parts([before, reaching, inside, near, rest, back], windows, quiet=2.0)
+    found = parts([before, sent(8.5), reaching, inside, near, rest, back], windows, quiet=2.0)
     assert found == {"rest": [before, rest], "switch": [reaching, inside], "rollback": [back]}
     assert parts([before], [], quiet=2.0) == {"rest": [before]}
 
@@ -81,7 +81,13 @@ def test_latencies_have_counts_and_losses() -> None:
 
 
 def test_the_last_request_on_the_old_slot() -> None:
-    series = [sent(1.0, slot="blue"), sent(2.5, slot="blue"), sent(2.6, slot="green"), sent(9.0, slot="blue")]
+    series = [
+        sent(1.0, slot="blue"),
+        sent(2.1, slot="blue"),
+        sent(2.5, slot="blue"),
+        sent(2.6, slot="green"),
+        sent(9.0, slot="blue"),
+    ]
     assert last_on(series, "blue", since=2.0, until=8.0) == 0.5
     assert last_on(series, "blue", since=3.0, until=8.0) is None
 

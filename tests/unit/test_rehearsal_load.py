@@ -71,6 +71,12 @@ def test_load_goes_to_this_machine_or_the_rehearsals_hosts_only(address, allowed
             run.target(status)
 
 
+def test_load_goes_to_another_port_of_the_rehearsals_hosts_when_asked():
+    assert run.target(STATUS, ("172.30.99.11", 443)) == Target("tasks.example.com", 443, "172.30.99.11", "ca")
+    with pytest.raises(RehearsalError, match="no load is sent to 192.0.2.1"):
+        run.target(STATUS, ("192.0.2.1", 443))
+
+
 def test_styles_keep_their_shares():
     assert Counter(clients.styles(20)) == clients.STYLES
     assert set(clients.styles(5)) >= {"h1 keep-alive", "h2 keep-alive"}
