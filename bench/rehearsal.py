@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import figures
-from bench.run import run
+from bench.run import BenchError, run
+from rehearsal import paths
 
 DOWN = {
     "rehearsal-warm": ["make", "rehearsal-down"],
@@ -19,6 +20,8 @@ DOWN = {
 
 def measure(name: str) -> dict[str, Any]:
     """Seconds and peak memory in MiB of `make rehearsal`; hosts are up afterwards. Raises BenchError."""
+    if paths.OWNER != paths.ROOT:
+        raise BenchError(f"these hosts are those of {paths.OWNER}, and this figure takes them down; run it there")
     print(f" {name}: hosts go down, then `make rehearsal`", flush=True)
     run(DOWN[name])
     samples, done = [_available()], threading.Event()

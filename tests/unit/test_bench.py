@@ -186,9 +186,19 @@ def test_a_rehearsal_is_timed_from_hosts_that_are_down(monkeypatch: pytest.Monke
     memory = iter([1000, 400, 700] + [900] * 100)
     monkeypatch.setattr(rehearsal, "_available", lambda: next(memory))
     monkeypatch.setattr(rehearsal, "run", asked.append)
+    monkeypatch.setattr(rehearsal.paths, "OWNER", rehearsal.paths.ROOT)
     found = rehearsal.measure("rehearsal-warm")
     assert asked == [["make", "rehearsal-down"], ["make", "rehearsal"]]
     assert found["seconds"] < 5 and found["peak_mib"] == 0  # ended before the first sample
+
+
+def test_a_second_work_tree_does_not_take_the_firsts_hosts_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rehearsal.paths, "OWNER", tmp_path)
+    monkeypatch.setattr(rehearsal, "run", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(BenchError, match="run it there"):
+        rehearsal.measure("rehearsal-cold")
 
 
 def test_wrong_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
