@@ -8,7 +8,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -18,9 +18,9 @@ from websockets.sync.client import ClientConnection, connect
 from tests import support
 from tests.support import changeover, live, pyinfra, ssh
 
-PARTS, PAUSE = 8, 1.0  # an upload of 8 s, a part a second
+PARTS, PAUSE = 12, 1.0  # an upload of 12 s, a part a second: a switch first starts workers
 BODY = b"x" * 40_000
-SLOW = 8  # seconds until the long answer comes
+SLOW = 12  # seconds until the long answer comes
 PORTS = {"blue": 18000, "green": 18001}
 
 
@@ -61,26 +61,27 @@ def test_what_is_under_way_ends_where_it_began(gateway, two_releases):
 
 def moved_under_way(gateway: httpx.Client, move: Callable[[], str]) -> None:
     """Moves the traffic while a slow upload and a long answer are on their way; the old slot answers both, wholly."""
-    old, began = slot(), time.monotonic()
+    old, began = slot(), time.time()
     before = answered(old)
     with ThreadPoolExecutor(2) as pool:
-        upload = pool.submit(gateway.post, "/api/v1/upload", content=slowly(), timeout=30)
-        long = pool.submit(gateway.get, "/api/v1/slow", params={"seconds": SLOW}, timeout=30)
-        time.sleep(2)
+        upload = pool.submit(timed, lambda: gateway.post("/api/v1/upload", content=slowly(), timeout=40))
+        long = pool.submit(timed, lambda: gateway.get("/api/v1/slow", params={"seconds": SLOW}, timeout=40))
+        time.sleep(1)
         move()
-        assert slot() != old
-        assert not upload.done() and not long.done(), f"over before the traffic moved: {time.monotonic() - began:.1f} s"
-        taken, waited = (done(future) for future in (upload, long))
+        (taken, taken_at), (waited, waited_at) = upload.result(60), long.result(60)
+    moved = float(ssh("edge1", "stat -c %.3Z /srv/gateway/slots/tasktracker/live"))
+    assert slot() != old
+    assert began < moved < min(taken_at, waited_at), f"{began} {moved} {taken_at} {waited_at}: nothing was under way"
     assert taken == {"sha256": hashlib.sha256(BODY * PARTS).hexdigest(), "size": len(BODY) * PARTS}
     assert waited == {"slept": SLOW}
     assert answered(old) == {route: count + 1 for route, count in before.items()}
 
 
-def done(future: "Future[httpx.Response]") -> object:
-    """The body of an answer that must be good."""
-    answer = future.result(60)
+def timed(ask: Callable[[], httpx.Response]) -> tuple[object, float]:
+    """The body of an answer that must be good, and when it was whole (Unix time, s)."""
+    answer = ask()
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return answer.json(), time.time()
 
 
 def slowly() -> Iterator[bytes]:
