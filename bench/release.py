@@ -16,7 +16,7 @@ from bench.traffic import Window, latencies
 from rehearsal.errors import RehearsalError
 from rehearsal.load import beside
 
-RATE = 250  # requests a second that are tried; clients that are late do not make up, so fewer come of it
+RATE = 220  # requests a second that are tried; clients that are late do not make up, so fewer come of it
 SOCKETS = 200
 QUIET = 2.0  # seconds from a move from which on it is rest
 STILL = 30.0  # seconds at rest before the first move
