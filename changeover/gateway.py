@@ -29,6 +29,7 @@ class Upstream:
 
     name: str
     servers: list[str]
+    counts: bool = True  # a failure keeps nginx from asking that server for a while
 
 
 def systems(plan: Plan, host: str) -> list[str]:
@@ -92,7 +93,16 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
     """The server file of a system: its upstreams, one per slot, and its routes."""
     system = plan.systems[name]
     apps = {key: s for key, s in system.services.items() if isinstance(s, App) and s.routes}
+    routes = _routes(name, system, apps)
     upstreams = [u for key, app in apps.items() for u in _upstreams(plan, name, key, app)]
+    watched = {route["service"] for route in routes if route["open"]}
+    # Whoever asks for health while the application is stopped must not be why users are not served when it is back.
+    upstreams += [
+        Upstream(f"{one.name}_health", one.servers, counts=False)
+        for key in apps
+        if key in watched
+        for one in _upstreams(plan, name, key, apps[key])
+    ]
     return render(
         "nginx/server.conf.j2",
         system=name,
@@ -101,7 +111,7 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
         upstreams=upstreams,
         upstream_keepalive=whole_seconds(plan.fleet.gateway.upstream_keepalive),
         slotted={key: _marks(plan, name, key) for key, app in apps.items() if app.slots},
-        routes=_routes(name, system, apps),
+        routes=routes,
         routes_everything=any("/" in app.routes for app in apps.values()),
         **common,
     )
@@ -151,6 +161,7 @@ def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, A
                     "prefix": prefix,
                     "matches": below if prefix else ["/"],
                     "upstream": f"{name}_{key}_${key}_slot" if app.slots else f"{name}_{key}",
+                    "health": f"{name}_{key}_${{{key}_slot}}_health" if app.slots else f"{name}_{key}_health",
                     "strip": route.strip and bool(prefix),
                     "timeout": whole_seconds(route.timeout),
                     "max_body": route.max_body,
