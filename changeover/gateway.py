@@ -95,12 +95,12 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
     apps = {key: s for key, s in system.services.items() if isinstance(s, App) and s.routes}
     routes = _routes(name, system, apps)
     upstreams = [u for key, app in apps.items() for u in _upstreams(plan, name, key, app)]
-    watched = {route["service"] for route in routes if route["open"]}
-    # Whoever asks for health while the application is stopped must not be why users are not served when it is back.
+    aside = {route["service"] for route in routes if route["open"] or route["assets"] and route["slotted"]}
+    # Whoever asks for health or old assets while a slot is stopped must not be why users get 502 when it is back.
     upstreams += [
-        Upstream(f"{one.name}_health", one.servers, counts=False)
+        Upstream(f"{one.name}_aside", one.servers, counts=False)
         for key in apps
-        if key in watched
+        if key in aside
         for one in _upstreams(plan, name, key, apps[key])
     ]
     return render(
@@ -161,7 +161,8 @@ def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, A
                     "prefix": prefix,
                     "matches": below if prefix else ["/"],
                     "upstream": f"{name}_{key}_${key}_slot" if app.slots else f"{name}_{key}",
-                    "health": f"{name}_{key}_${{{key}_slot}}_health" if app.slots else f"{name}_{key}_health",
+                    "health": f"{name}_{key}_${{{key}_slot}}_aside" if app.slots else f"{name}_{key}_aside",
+                    "other": f"{name}_{key}_${{{key}_other}}_aside",
                     "strip": route.strip and bool(prefix),
                     "timeout": whole_seconds(route.timeout),
                     "max_body": route.max_body,

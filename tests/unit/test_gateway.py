@@ -165,7 +165,7 @@ def test_a_page_of_the_other_slot_still_gets_its_assets(staging: Hosts) -> None:
     assert "error_page 404 = @dashboard_other_assets;" in location(text, "/dashboard/assets/")
     other = location(text, "@dashboard_other_assets")
     assert "if ($dashboard_other = none) { return 404; }" in other
-    assert "proxy_pass http://tasktracker_dashboard_$dashboard_other;" in other
+    assert "proxy_pass http://tasktracker_dashboard_${dashboard_other}_aside;" in other
     assert "error_page 502 503 504 =404 " in other, "a slot that is stopped has no assets; that is no outage"
     for match in ("/dashboard/assets/", "@dashboard_other_assets"):  # or nginx hands out the 502 (tried on 1.26)
         assert "recursive_error_pages on;" in location(text, match)

@@ -18,16 +18,16 @@ from hostcmd import site, state
 @pytest.mark.parametrize("path", ["/api/health", "/api/health/detailed"])
 def test_whoever_watches_the_service_is_answered_in_maintenance_too(staging: Hosts, path: str) -> None:  # noqa: F811
     found = location(server(staging, "tasktracker"), f"= {path}")
-    assert "$maintenance" not in found and "proxy_pass http://tasktracker_api_${api_slot}_health;" in found
+    assert "$maintenance" not in found and "proxy_pass http://tasktracker_api_${api_slot}_aside;" in found
     assert "error_page 502 503 504 =503 @unavailable;" in found, "where the app does not run: the page, and when"
 
 
-def test_asking_for_health_is_not_why_users_are_not_served(staging: Hosts) -> None:  # noqa: F811
+def test_asking_what_is_stopped_is_not_why_users_are_not_served(staging: Hosts) -> None:  # noqa: F811
     """nginx passes over a server that failed for 10 s: one that was asked while it was stopped, and is back."""
     text = server(staging, "tasktracker")
-    assert "server 172.30.99.12:18000 max_fails=0;" in upstream_block(text, "api_blue_health")
+    assert "server 172.30.99.12:18000 max_fails=0;" in upstream_block(text, "api_blue_aside")
     assert "server 172.30.99.12:18000;" in upstream_block(text, "api_blue")
-    assert "dashboard_blue_health" not in text, "nobody asks there"
+    assert "max_fails=0;" in upstream_block(text, "dashboard_green_aside"), "its old assets are asked for, too"
 
 
 def test_a_page_for_users_is_no_health_path(staging: Hosts) -> None:  # noqa: F811
