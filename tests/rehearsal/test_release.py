@@ -21,7 +21,7 @@ def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
         assert run.code == 0, run.text
         assert "0 of " in run.text and "requests failed, from before the switch on" in run.text
         assert gateway.get("/api/health").json()["release"] == "1.1.0"
-        tested_on_the_way(run)
+        seen_on_the_way(run)
         assert (tmp_path / "said").read_text() == "before 1.0.0 to 1.1.0\nafter 1.0.0 to 1.1.0\n"
         marks["released"] = live()
         began = time.monotonic()
@@ -40,7 +40,7 @@ def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
     assert {slot["live"] for slot in live()["slots"].values()} == {"blue"}
 
 
-def tested_on_the_way(run: support.Run) -> None:
+def seen_on_the_way(run: support.Run) -> None:
     """The team's tests of each idle slot and of the gateway are in output, record and page."""
     assert run.text.count("integration tests: ") == 2 and "smoke tests: 3 passed (" in run.text, run.text
     latest = support.ROOT / "reports" / "latest"
