@@ -6,6 +6,7 @@ import contextlib
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,8 +125,13 @@ def borrowed() -> Iterator[Hosts]:
     try:
         yield hosts
     finally:
-        print(" hosts      a plain deploy puts them right", flush=True)
-        restore(hosts)
+        print(" hosts      a plain deploy puts them right; this is not broken off", flush=True)
+        kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            restore(hosts)
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
 
 
 def locked(hosts: Hosts, system: str) -> bool:

@@ -15,10 +15,21 @@ class BenchError(Exception):
 def run(
     command: list[str], env: Mapping[str, str] | None = None, limit: float = LIMIT
 ) -> subprocess.CompletedProcess[str]:
-    """The finished command, output as text. Raises BenchError when it fails or takes longer than `limit` (s)."""
+    """The finished command, output as text. Raises BenchError when it fails or takes longer than `limit` (s).
+
+    It has a session of its own: a Ctrl-C is for this program, which ends it, or lets it finish what must be finished.
+    """
     shown = " ".join(command)
     try:
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=limit, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BenchError(f"did not end well: {shown}\n{error}") from None
     if done.returncode:

@@ -1,6 +1,8 @@
 """The bench of releases: what the requests say about the moves, the verdicts, and what it refuses. On made-up data."""
 
 import contextlib
+import os
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -222,6 +224,14 @@ def test_hosts_are_put_right_after_an_error(fake: Fake) -> None:
         fake.now["lease"] = {"txn": "T1"}  # broken off in a switch
         raise KeyboardInterrupt
     assert fake.typed == ["recover", "confirm", "deploy", "drain --now"]
+
+
+def test_putting_right_is_not_broken_off(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(hosts, "restore", lambda _: (os.kill(os.getpid(), signal.SIGINT), fake.typed.append("whole")))
+    with hosts.borrowed():
+        pass
+    assert fake.typed == ["whole"] and signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("busy", [{"lease": {"txn": "T1"}}, {"maintenance": {"why": "x"}}, {"pending": [{}]}])
