@@ -13,7 +13,9 @@ from pyinfra.operations import server
 
 from changeover.files import Directory, File, render
 from changeover.hostconfig import config
+from changeover.live import parse
 from changeover.plan import Plan
+from facts.host import SystemState
 from facts.peers import PeerKeys
 from hostcmd.build import archive
 from operations import units
@@ -56,6 +58,31 @@ def peered(plan: Plan, name: str) -> None:
     groups = [system for system in plan.systems if system in plan.hosts[name].groups]
     others = [h.name for h in plan.hosts.values() if set(groups) & set(h.groups)]
     peers(name="peers know each other", addresses={other: plan.hosts[other].address for other in others})
+
+
+@deploy("host command")
+def follows(system: str, generation: int) -> None:
+    """A host that is not the coordinator knows what is live. Arguments as in told."""
+    told(name=f"{system}: it is known here what is live", system=system, generation=generation)
+
+
+@operation()
+def told(system: str, generation: int) -> Generator[StringCommand]:
+    """
+    This host knows what is live: one that is new to a running system, or was away, asks the coordinator.
+
+    + system: its name
+    + generation: that the coordinator serves; 0 while nothing is live
+    """
+    text = host.get_fact(SystemState, system=system)
+    try:
+        own = parse(text).generation
+    except ValueError:
+        own = -1  # a damaged copy is mended in the same way
+    if own >= generation:
+        host.noop("it knows what is live")
+        return
+    yield StringCommand(f"{BINARY} recover {system}")
 
 
 @operation()

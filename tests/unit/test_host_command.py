@@ -187,3 +187,23 @@ def test_the_command_is_one_file_that_runs(tmp_path: Path) -> None:
     program.chmod(stat.S_IRWXU)
     done = subprocess.run([str(program), "--version"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0 and done.stdout.startswith("changeover ")
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("", True),
+        ('{"schema": 1, "generation": 4}', True),
+        ('{"schema": 1, "generation": 5}', False),
+        ('{"schema": 1, "generation": 6}', False),
+        ("{", True),
+    ],
+)
+def test_a_host_that_is_new_or_was_away_asks_what_is_live(run, text, asks):
+    done = run(host_command.told, {"state.json": [text] if text else []}, system="shop", generation=5)
+    assert [command.text for command in done.commands] == ["/usr/local/bin/changeover recover shop"] * asks
+
+
+def test_nobody_asks_while_nothing_is_live(run):
+    done = run(host_command.told, {"state.json": []}, system="shop", generation=0)
+    assert done.commands == [] and not done.changed
