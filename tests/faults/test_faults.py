@@ -8,8 +8,8 @@ from rehearsal.faults.registry import FAULTS
 
 def cases():
     """The everyday ones for make test-faults, all of them for make rehearsal-full."""
-    for name, fault in FAULTS.items():
-        yield pytest.param(fault, id=name, marks=[] if fault.everyday else [pytest.mark.matrix])
+    matrix = [pytest.mark.matrix]
+    return [pytest.param(fault, id=name, marks=() if fault.everyday else matrix) for name, fault in FAULTS.items()]
 
 
 @pytest.mark.parametrize("fault", cases())
