@@ -28,14 +28,16 @@ def try_out(fault: Fault, say: Say = lambda text: None) -> Verdict:
     """Tries a fault on the rehearsal's hosts. Raises RehearsalError when they are not healthy before it."""
     began = time.monotonic()
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was broken is mended all the same
-    scene = begin(Scene(FOLDER / fault.name, wanted=fault.release), say)
+    scene = Scene(FOLDER / fault.name, wanted=fault.release)
     found = Verdict(fault.name, fault.does, log=str(scene.folder / "deploy.log"))
     try:
+        begin(scene, say)
         fault.sets_up(scene)
         say(f"{scene.before} serves everywhere; to come: {scene.wanted}")
         _try(fault, scene, found, say)
     finally:
-        fault.cleans(scene)
+        if scene.before:
+            fault.cleans(scene)
         signal.signal(signal.SIGTERM, before)
     found.took = time.monotonic() - began
     return found
@@ -73,7 +75,7 @@ def _try(fault: Fault, scene: Scene, found: Verdict, say: Say) -> None:
         found.wrong.append(f"rows: {rows.get('error') or rows}")
 
 
-def begin(scene: Scene, say: Say) -> Scene:
+def begin(scene: Scene, say: Say) -> None:
     """One release serves everywhere, none is held, nothing is open. Raises RehearsalError when that cannot be had."""
     for release in (*RELEASES, "1.2.0"):
         scene.changeover(f"unhold {SYSTEM} {release}", check=False)
@@ -89,7 +91,6 @@ def begin(scene: Scene, say: Say) -> Scene:
         raise RehearsalError("the hosts are not healthy before the fault", "\n".join(problems), "make rehearsal")
     scene.before = live
     scene.wanted = scene.wanted or next(release for release in RELEASES if release != live)
-    return scene
 
 
 @contextmanager
