@@ -63,13 +63,20 @@ class Standing:
         self.starting: set[tuple[str, str]] = set()
         """(host, container) of those that were not healthy yet, as at the last look."""
 
-    def look(self, wanted: set[tuple[str, str]], hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    @property
+    def missing(self) -> list[str]:
+        """Hosts that did not answer the last look; too few times yet to be given up."""
+        return [host for host, looks in self._away.items() if looks]
+
+    def look(
+        self, wanted: set[tuple[str, str]], hosts: Mapping[str, Mapping[str, Any]], gateways: Collection[str] = ()
+    ) -> list[str]:
         """Why the release should go back, after one more look; empty while nothing speaks for it.
 
-        Arguments: (host, container) that must be up; `hosts` of `changeover status --json`.
+        Arguments: (host, container) that must be up; `hosts` of `changeover status --json`; hosts that must answer too.
         """
         self.starting = set()
-        here = {host: hosts.get(host, {}) for host, _ in sorted(wanted)}
+        here = {host: hosts.get(host, {}) for host in sorted({*gateways, *(host for host, _ in wanted)})}
         for host, said in here.items():
             self._away[host] = 0 if said.get("reachable") else self._away.get(host, 0) + 1
         found = [self._judge(one, here[one[0]]["containers"]) for one in sorted(wanted) if not self._away[one[0]]]

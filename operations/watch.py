@@ -77,6 +77,8 @@ def start(plan: Plan, system: str, txn: str, when: str = "before the switch") ->
 def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None) -> list[str]:
     """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
+    A host that is silent when the soak is over is asked again, until it answers or is given up.
+
     Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed;
     seconds (default: the soak's).
     """
@@ -95,7 +97,7 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
         if over or time.monotonic() >= looked + LOOK:
             looked = time.monotonic()
             reasons += stands(plan, system, ask, standing, looked - began if over else 0.0)
-        if reasons or over and not standing.starting:
+        if reasons or over and not standing.starting and not standing.missing:
             return reasons
         time.sleep(EVERY)
 
@@ -111,7 +113,8 @@ def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -
         wanted = expected(plan, system, said.get("slots", {}), said.get("staged", ()), said.get("rolled", ()))
     except (ValueError, IndexError):
         wanted, said = {}, {}
-    reasons = standing.look(set(wanted), said.get("hosts", {}))
+    gateways = [gateway.name for gateway in plan.gateways(system)] if said else []
+    reasons = standing.look(set(wanted), said.get("hosts", {}), gateways)
     return reasons + [
         f"{name} on {host} is not healthy after {wanted[host, name]:g} s (start_timeout)"
         for host, name in sorted(standing.starting)

@@ -176,7 +176,8 @@ RELEASE = {"lease": "30s", "soak": "60s"}
 
 
 UP = {"reachable": True, "containers": {"api-blue": {"state": "running", "healthy": True, "status": "Up 9 minutes"}}}
-STATUS = {"slots": {"api": {"live": "blue"}}, "hosts": {"app1": UP, "app2": UP}}
+EDGE = {"reachable": True, "containers": {}}
+STATUS = {"slots": {"api": {"live": "blue"}}, "hosts": {"edge1": EDGE, "app1": UP, "app2": UP}}
 
 
 class HostCommand:
@@ -251,7 +252,8 @@ def test_a_soak_shorter_than_a_look_still_looks(probers: dict[str, Any], clock: 
 
 def with_app2(**container: Any) -> dict[str, Any]:
     said = {**UP["containers"]["api-blue"], **container}  # type: ignore[index]
-    return {**STATUS, "hosts": {"app1": UP, "app2": {"reachable": True, "containers": {"api-blue": said}}}}
+    app2 = {"reachable": True, "containers": {"api-blue": said}}
+    return {**STATUS, "hosts": {"edge1": EDGE, "app1": UP, "app2": app2}}
 
 
 def test_a_container_that_no_probe_sees_ends_the_soak_too(clock: list[float]) -> None:
@@ -274,6 +276,20 @@ def test_what_is_not_healthy_when_the_soak_is_over_gets_its_start_timeout(clock:
     clock[0] = 1000
     never = with_app2(healthy=False, status="Up 5 seconds (health: starting)")
     assert soak(HostCommand(status=lambda: never)) == ["api-blue on app2 is not healthy after 120 s (start_timeout)"]
+
+
+@pytest.mark.parametrize("host", ["app2", "edge1"])  # a gateway too, where it runs no service of the system
+def test_a_host_that_is_silent_when_the_soak_is_over_is_not_passed_over(clock: list[float], host: str) -> None:
+    """It went away in the last seconds: too few looks to give it up, and too few to confirm without it."""
+    silent = {**STATUS, "hosts": {**STATUS["hosts"], host: {"reachable": False, "error": "no route"}}}  # type: ignore[dict-item]
+    reasons = soak(HostCommand(status=lambda: STATUS if clock[0] < 1056 else silent))
+    assert reasons == [f"{host} does not answer any more: no route"]
+    assert clock[0] < 1090
+
+
+def test_a_host_that_answers_again_after_the_soak_is_confirmed_with(clock: list[float]) -> None:
+    silent = {**STATUS, "hosts": {**STATUS["hosts"], "app2": {"reachable": False, "error": "e"}}}  # type: ignore[dict-item]
+    assert soak(HostCommand(status=lambda: silent if 1056 <= clock[0] < 1061 else STATUS)) == []
 
 
 def test_a_coordinator_that_does_not_answer_is_judged_by_its_lease(clock: list[float]) -> None:
