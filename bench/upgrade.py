@@ -13,6 +13,7 @@ from rehearsal.load import beside
 
 RATE = 40  # requests a second
 LIMIT = 1800.0
+PAUSE = 2.0  # seconds between two releases
 
 
 def measure(runs: int) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def measure(runs: int) -> dict[str, Any]:
                     deploy(other(now["release"]["live"]), soak="1ms")
                     times.append((began, time.time(), now["slots"]["api"]["live"]))
                     print(f" upgrade    {times[-1][1] - began:6.1f} s{'' if number else '   not counted'}", flush=True)
-                    time.sleep(2)
+                    time.sleep(PAUSE)
         except RehearsalError as error:
             raise BenchError(error.text().removeprefix("error  ")) from None
         sent = load.series
