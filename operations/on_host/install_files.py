@@ -7,6 +7,7 @@ Exit 1 and nothing changed when the check fails; its output is printed.
 
 import base64
 import contextlib
+import errno
 import grp
 import json
 import os
@@ -115,10 +116,13 @@ def stage(files):
             os.makedirs(os.path.dirname(entry["path"]), mode=0o755, exist_ok=True)
             staged.append(entry["path"] + NEW)
             write(entry["path"] + NEW, entry)
-    except BaseException:
+    except BaseException as error:
         for path in staged:
             with contextlib.suppress(OSError):
                 os.unlink(path)
+        if isinstance(error, OSError):  # which names no file when the disk is full
+            look = "; look: df -h, df -i" if error.errno == errno.ENOSPC else ""
+            sys.exit(f"{entry['path']} cannot be written: {error.strerror}; no file was replaced{look}")
         raise
 
 

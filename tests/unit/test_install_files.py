@@ -175,6 +175,14 @@ def test_a_failure_while_writing_leaves_no_temporary_files(host: Host) -> None:
     assert host.tree() == {"file": "in the way of a folder"}
 
 
+def test_a_full_disk_is_one_message(host: Host) -> None:
+    host.script = host.script.replace("file.write(", "raise OSError(28, os.strerror(28)); file.write(")
+    done = host.install(file(host.etc / "a"))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"{host.etc / 'a'} cannot be written: No space left on device; no file was replaced")
+    assert host.tree() == {}
+
+
 def test_a_planted_link_is_not_written_through(host: Host) -> None:
     victim = host.root / "passwd"
     victim.write_text("root:x\n")
@@ -194,7 +202,7 @@ def test_a_file_planted_between_two_steps_is_not_written_to(host: Host) -> None:
     )
     host.script = racing + host.script
     run = host.install(file(host.etc / "TOKEN", "hunter2", mode="400"))
-    assert run.returncode == 1 and "FileExistsError" in run.stderr
+    assert run.returncode == 1 and "File exists" in run.stderr
     assert host.tree() == {"TOKEN.changeover-new": ""}
 
 
