@@ -34,7 +34,8 @@ def healthy(client: httpx.Client) -> bool:
 @pytest.mark.parametrize("seed", range(4))
 def test_control_machine_killed_at_a_random_moment(gateway, seed):  # noqa: F811
     """SIGKILL in mid-deploy: no clean-up can run. The work is real: two containers and three files are missing."""
-    ssh("app2", "docker rm -f tasktracker-worker-blue-1 hello-web-1; rm -f /srv/hello/compose.yaml")
+    worker = f"tasktracker-worker-{live()['slots']['worker']['live']}-1"
+    ssh("app2", f"docker rm -f {worker} hello-web-1; rm -f /srv/hello/compose.yaml")
     ssh("edge1", "rm -f /srv/gateway/conf/proxy_headers.conf /srv/gateway/loaded")
     process = subprocess.Popen(
         pyinfra_words("deploy.py", "-y"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -35,8 +35,9 @@ def test_both_application_hosts_take_requests(gateway):
 def requests_served() -> dict[str, float]:
     """Requests to the health route, as each host's application counts them itself."""
     counted = {}
+    port = {"blue": 18000, "green": 18001}[support.live()["slots"]["api"]["live"]]
     for host in ("app1", "app2"):
-        text = support.ssh(host, f"curl -s http://{support.status()['hosts'][host]['address']}:18000/api/metrics")
+        text = support.ssh(host, f"curl -s http://{support.status()['hosts'][host]['address']}:{port}/api/metrics")
         lines = [x for x in text.splitlines() if x.startswith("http_requests_total{") and '"/api/health"' in x]
         counted[host] = sum(float(line.rsplit(" ", 1)[1]) for line in lines)
     return counted
