@@ -25,6 +25,13 @@ def by_digest(image: str) -> str:
     return f"{path}{slash}{last.partition(':')[0]}@{digest}"
 
 
+def familiar(image: str) -> str:
+    """A name as the engine lists it: without docker.io/ and its library/."""
+    for prefix in ("docker.io/", "index.docker.io/"):
+        image = image.removeprefix(prefix)
+    return image.removeprefix("library/")
+
+
 def here(site: Site, images: Iterable[str]) -> Found:
     """{image: (its id, its tags)} of those that are on this host."""
     wanted = sorted(images)
@@ -35,7 +42,7 @@ def here(site: Site, images: Iterable[str]) -> Found:
     found: Found = {}
     for image_id, tags, digests in (line for line in lines if len(line) == 3):
         for image in wanted:
-            if by_digest(image) in (json.loads(digests) or []):
+            if familiar(by_digest(image)) in map(familiar, json.loads(digests) or []):
                 found[image] = (image_id, json.loads(tags) or [])
     return found
 
@@ -78,7 +85,7 @@ def prune(site: Site, now: State) -> list[str]:
     busy = in_use | {image_id for image, (image_id, _) in there.items() if image in stay}
     gone = [image for image in sorted(old) if image in there and there[image][0] not in busy]
     for image in gone:
-        tags = [tag for tag in there[image][1] if tag == kept.plain(image)]
+        tags = [tag for tag in there[image][1] if familiar(tag) == familiar(kept.plain(image))]
         # without force: the engine itself refuses what a container uses
         run.run(["docker", "image", "rm", *tags, by_digest(image)], root=site.root, timeout=REMOVE)
     left = here(site, gone)

@@ -81,7 +81,7 @@ def tagged(system: str, images: list[str]) -> Generator[FunctionCommand]:
                 if not there:
                     return flow.fail_here(host, refusal(host.name, image, lines))
                 host.log_styled(f"{image}: the registry does not give it; what is here is taken", fg="yellow")
-                found = re.search(f'"{re.escape(repository_of(image))}@(sha256:[0-9a-f]{{64}})"', "\n".join(kept))
+                found = digest_of(image, "\n".join(kept))
             if found:  # an image that never was in a registry has no digest; it keeps its tag
                 FOUND.setdefault(system, {})[image] = f"{image}@{found[1]}"
         return True
@@ -97,10 +97,14 @@ def refusal(name: str, image: str, said: Sequence[str]) -> list[str]:
     ]
 
 
-def repository_of(image: str) -> str:
-    """An image's name without its tag."""
+def digest_of(image: str, listed: str) -> re.Match[str] | None:
+    """The digest (group 1) of a tag's repository among the RepoDigests that the engine lists; None: it lists none.
+
+    The engine leaves out docker.io/ and its library/.
+    """
     path, slash, last = image.rpartition("/")
-    return f"{path}{slash}{last.partition(':')[0]}"
+    name = re.sub(r"^(index\.)?docker\.io/(library/)?", "", f"{path}{slash}{last.partition(':')[0]}")
+    return re.search(f'"(?:docker\\.io/(?:library/)?)?{re.escape(name)}@(sha256:[0-9a-f]{{64}})"', listed)
 
 
 @operation(is_idempotent=False)

@@ -309,3 +309,15 @@ def test_a_held_release_is_refused_before_any_wait(world, monkeypatch):
         from hostcmd.taken import Call
 
         verbs.stage(world.site(), Call("stage", None, "me"), "1.2.0", [], False, None)
+
+
+@pytest.mark.parametrize(
+    "image, listed",
+    [
+        ("docker.io/shop/api@sha256:1", "shop/api@sha256:1"),
+        ("docker.io/library/nginx:1.26", "nginx:1.26"),
+        ("registry.test:5000/library/api:1", "registry.test:5000/library/api:1"),
+    ],
+)
+def test_public_images_have_the_name_that_the_engine_lists(image, listed):
+    assert images.familiar(image) == listed

@@ -123,6 +123,21 @@ def test_without_a_registry_the_image_that_is_here_is_taken(run: Run) -> None:
     assert images.FOUND == {"shop": {TAGGED: PINNED}}
 
 
+@pytest.mark.parametrize(
+    "image, listed",
+    [
+        ("docker.io/shop/api:1.1.0", "shop/api"),
+        ("docker.io/library/nginx:1.26", "nginx"),
+        ("docker.io/shop/api:1.1.0", "docker.io/shop/api"),
+        ("registry.test:5000/shop/api:1.1.0", "registry.test:5000/shop/api"),
+    ],
+)
+def test_the_engine_lists_public_images_without_their_registry(image: str, listed: str) -> None:
+    found = images.digest_of(image, f'["other/api@sha256:{"b" * 64}","{listed}@sha256:{HEX}"]')
+    assert found and found[1] == f"sha256:{HEX}"
+    assert images.digest_of(image, f'["mine/{listed}@sha256:{HEX}"]') is None
+
+
 def test_an_image_that_never_was_in_a_registry_keeps_its_tag(run: Run) -> None:
     here = {"docker pull": {"success": False, "stderr": ["not found"]}, "docker image inspect": ["[]"]}
     assert not run(images.tagged, here, system="shop", images=[TAGGED]).failed
