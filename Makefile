@@ -33,7 +33,7 @@ lint: venv
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 
-bench: venv  ## the figures, side by side with the alternatives, about 50 minutes: docs/benchmarks.md
+bench: venv  ## the figures, side by side with the alternatives, about 55 minutes: docs/benchmarks.md
 	@$(RUN) -m bench
 
 venv: $(STAMP)

@@ -44,7 +44,7 @@ def roll_back(hosts: Hosts, cold: bool = False) -> Move:
 
 def switch(hosts: Hosts, release: str, cold: bool = False) -> Move:
     """Traffic goes to a release whose slots are there: stage, start them where they are stopped, switch, confirm."""
-    staged = hosts.changeover(f"stage {SYSTEM} --release {release}")
+    staged = hosts.changeover(f"stage {SYSTEM} --release {release} --as-it-is")
     if cold:
         start_idle(hosts)
     switched = hosts.changeover(f"switch {SYSTEM} --release {release} --lease 90s")

@@ -13,7 +13,7 @@ from rehearsal.load import beside
 
 RATE = 40  # requests a second
 LIMIT = 1800.0
-PAUSE = 2.0  # seconds between two releases
+PAUSE = 35.0  # seconds between two releases: one right behind another waits until the slot that was left has drained
 
 
 def measure(runs: int) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def carry_out(site: Site, asked: argparse.Namespace, by: str) -> Answer:
     owner = asked.owner
     call = Call(verb, asked.txn, asked.by or by, asked.why, owner, asked.expect_generation, asked.fence)
     if verb == "stage":
-        return verbs.stage(site, call, asked.release, asked.service, asked.again, asked.migrated, asked.image)
+        more = (asked.again, asked.migrated, asked.image, asked.as_it_is)
+        return verbs.stage(site, call, asked.release, asked.service, *more)
     if verb == "switch":
         lease = site.lease if asked.lease is None else asked.lease
         if asked.open:
@@ -193,11 +194,13 @@ def _say(answer: Answer, asked: argparse.Namespace, prefix: str = "") -> int:
 
 
 def _refuse(stop: Stop, asked: argparse.Namespace) -> int:
+    # What decides on a state alone does not know the system's name.
+    then = stop.then.replace(" SYSTEM", f" {getattr(asked, 'system', None) or 'SYSTEM'}")
     if getattr(asked, "json", False):
-        about = {"verb": asked.verb, "system": asked.system, "error": stop.fact, "next": stop.then}
+        about = {"verb": asked.verb, "system": asked.system, "error": stop.fact, "next": then}
         print(json.dumps({"ok": False, "code": stop.code, **about}, sort_keys=True))
     else:
         print(f"error  {stop.fact}", file=sys.stderr)
-        if stop.then:
-            print(f"next   {stop.then}", file=sys.stderr)
+        if then:
+            print(f"next   {then}", file=sys.stderr)
     return stop.code

@@ -99,6 +99,7 @@ def _options(one: argparse.ArgumentParser, verb: str) -> None:
         add("--release", required=True)
         add("--service", action="append", default=[], help="only this one (may be repeated)")
         add("--again", action="store_true", help="also where the release is live: same release, new settings")
+        add("--as-it-is", action="store_true", help="no wait where the slots have it already and run on as they are")
         add(
             "--image",
             action="append",

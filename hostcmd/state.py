@@ -78,6 +78,12 @@ def idle(state: State, service: str) -> str:
     return other(state["slots"].get(service, {}).get("live"))
 
 
+def idle_release(state: State, service: str) -> str | None:
+    """The release in that slot; None for none."""
+    release = state["slots"].get(service, {}).get(idle(state, service))
+    return str(release) if release else None
+
+
 def marks(state: State, services: Mapping[str, Service]) -> dict[str, str]:
     """{service: live slot} of the services with traffic: what a generation directory says.
 

@@ -44,8 +44,12 @@ def stage(
     again: bool,
     migrated: str | None,
     pinned: Sequence[str] = (),
+    as_it_is: bool = False,
 ) -> Answer:
-    """The idle slots belong to a release; traffic is not touched. They are given away when they had time to drain."""
+    """The idle slots belong to a release; traffic is not touched. They are given away when they had time to drain.
+
+    `as_it_is`: where they have this release already nothing is started anew in them, so nothing has to drain.
+    """
     named = kept.parse(pinned)
     chosen = list(services) or sorted(site.services)
     unknown = [name for name in chosen if name not in site.services]
@@ -56,7 +60,8 @@ def stage(
         )
     seen = load(site)
     waited = 0.0
-    if _gives_away(site, seen, _staged(site, seen, release, chosen, again)):
+    stays = as_it_is and all(state.idle_release(seen, name) == release for name in chosen)
+    if not stays and _gives_away(site, seen, _staged(site, seen, release, chosen, again)):
         # not while the system is held: somebody may want to go back meanwhile
         waited = _drain_left(site, seen)
         time.sleep(waited)

@@ -252,8 +252,8 @@ def test_there_and_back_with_a_stop_now_and_then(fake: Fake, monkeypatch: pytest
         ("rollback", False), ("switch", False), ("rollback", False), ("switch", False), ("drain", False),
         ("rollback", True), ("switch", False), ("rollback", False), ("switch", False),
     ]  # fmt: skip
-    assert fake.typed[:4] == ["rollback --no-hold", "stage --release 1.1.1", "switch --release 1.1.1 --lease 90s",
-                              "confirm"]  # fmt: skip
+    assert fake.typed[:4] == ["rollback --no-hold", "stage --release 1.1.1 --as-it-is",
+                              "switch --release 1.1.1 --lease 90s", "confirm"]  # fmt: skip
 
 
 def test_a_good_run_meets_every_target() -> None:

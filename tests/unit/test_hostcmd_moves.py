@@ -80,11 +80,25 @@ def test_rollback_moves_everything_back_and_holds_the_release(upgraded):
     upgraded.ok("stage tasktracker --release 1.1.0")
 
 
+def test_forward_again_to_slots_that_run_on_waits_for_nothing(upgraded, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr("hostcmd.verbs.time.sleep", slept.append)
+    monkeypatch.setattr("hostcmd.verbs._drain_left", lambda *_: 17.0)
+    upgraded.ok("rollback tasktracker --no-hold")
+    upgraded.ok("stage tasktracker --release 1.1.0 --as-it-is")
+    assert slept == []
+    upgraded.ok("switch tasktracker --lease 0")
+    upgraded.ok("rollback tasktracker --no-hold")
+    upgraded.ok("stage tasktracker --release 1.2.0 --as-it-is")
+    assert slept == [17.0], "another release is started anew in them: they drain first"
+
+
 def test_a_second_rollback_has_nothing_to_go_back_to(upgraded):
     upgraded.ok("rollback tasktracker --txn B1")
     assert upgraded.ok("rollback tasktracker --txn B1")["changed"] is False
     code, said = upgraded.type("rollback tasktracker")
     assert code == 1 and "nothing to go back to" in said["error"]
+    assert said["next"].startswith("changeover history tasktracker ")
 
 
 def test_a_stopped_slot_is_started_and_waited_for_before_traffic_goes_back(upgraded):
