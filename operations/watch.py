@@ -94,7 +94,7 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
             due = time.monotonic() + seconds(release.lease) / 3
         over = time.monotonic() >= end
         reasons = judge(system, release.max_failed)
-        if over or time.monotonic() >= looked + LOOK:
+        if not reasons and (over or time.monotonic() >= looked + LOOK):  # a look may wait for silent hosts
             looked = time.monotonic()
             reasons += stands(plan, system, ask, standing, looked - began if over else 0.0)
         if reasons or over and not standing.starting and not standing.missing:

@@ -229,6 +229,16 @@ def test_a_failure_ends_the_soak_at_once(probers: dict[str, Any], clock: list[fl
     assert reasons[0] == "1 of 2 probes failed (limit 0)" and clock[0] == 1020
 
 
+def test_a_failure_is_acted_on_before_hosts_are_asked(
+    probers: dict[str, Any], clock: list[float], tmp_path: Path
+) -> None:
+    """A look waits for hosts that are silent, and users wait for the way back meanwhile."""
+    probers["shop"] = Prober(tmp_path / "p", BAD)
+    asked: list[float] = []
+    assert soak(HostCommand(status=lambda: asked.append(clock[0]) or STATUS))
+    assert asked == []
+
+
 def test_failures_that_are_allowed_pass(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
     probers["shop"] = Prober(tmp_path / "p", sample(1), BAD)
     assert soak(HostCommand(), max_failed=1) == []
