@@ -47,7 +47,7 @@ def test_what_is_under_way_ends_where_it_began(gateway, two_releases):
         assert slot() != first
         hears_of_a_write(gateway, heard)  # opened on one slot, written through the other
 
-        changeover("edge1", f"stage tasktracker --release {two_releases}")
+        changeover("edge1", f"stage tasktracker --release {two_releases} --as-it-is")  # the slot runs on
         moved_under_way(gateway, lambda: changeover("edge1", "switch tasktracker --lease 0"))
         assert slot() == first
 
