@@ -200,6 +200,11 @@ def _smoke(path: str, file: str, name: str, system: System, smoke: Smoke) -> Ite
     for key, text in smoke.headers.items():
         if key.lower() in PASSWORDS and not placeholders(text):
             yield Problem(file, f"{path}.headers.{key}", "names no {secret.NAME}; a value belongs in the secrets file")
+    expected = {"answer": smoke.answer, "text": smoke.text, "event.json": smoke.event.json_ if smoke.event else {}}
+    for key, value in expected.items():
+        for word in [word for word in placeholders(str(value)) if word.startswith("secret.")]:
+            why = "only {id} is filled in here: what is wanted of an answer stands in messages and records"
+            yield Problem(file, f"{path}.{key}", f"{{{word}}} is not for here; {why}")
 
 
 def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:

@@ -68,31 +68,41 @@ class Result(_Part):
 
 
 def call(smoke: Smoke, new_id: str, secret: Callable[[str], str]) -> Call:
-    """A smoke test of the settings as it is sent. Arguments: the settings; the run's id; a secret's value by name."""
+    """A smoke test of the settings as it is sent. Arguments: the settings; the run's id; a secret's value by name.
 
-    def fill(value: Any) -> Any:
-        if isinstance(value, str):
-            found = PLACEHOLDER.sub(lambda m: secret(m[2]) if m[1] == "secret" else m[0], value)
-            return found.replace("{id}", new_id)
-        if isinstance(value, dict):
-            return {key: fill(one) for key, one in value.items()}
-        return [fill(one) for one in value] if isinstance(value, list) else value
+    Only headers and body hold secrets: paths are logged, and what is wanted of an answer stands in messages.
+    """
+
+    def with_id(text: str) -> str:
+        return text.replace("{id}", new_id)
+
+    def with_secrets(text: str) -> str:
+        return with_id(PLACEHOLDER.sub(lambda m: secret(m[2]) if m[1] == "secret" else m[0], text))
 
     event = smoke.event
     return Call(
         name=smoke.name,
         method=smoke.method,
-        path=fill(smoke.path),
-        headers=fill(smoke.headers),
-        body=fill(smoke.json_) or None,
+        path=with_id(smoke.path),
+        headers=filled(smoke.headers, with_secrets),
+        body=filled(smoke.json_, with_secrets) or None,
         expect=smoke.expect,
-        answer=fill(smoke.answer),
-        text=fill(smoke.text),
+        answer=filled(smoke.answer, with_id),
+        text=filled(smoke.text, with_id),
         timeout=seconds(smoke.timeout),
-        event=Event(path=event.path, holds=fill(event.json_) or new_id, within=seconds(event.within))
+        event=Event(path=event.path, holds=filled(event.json_, with_id) or new_id, within=seconds(event.within))
         if event
         else None,
     )
+
+
+def filled(value: Any, fill: Callable[[str], str]) -> Any:
+    """A value with all texts in it filled in, at any depth; keys stay as they are."""
+    if isinstance(value, str):
+        return fill(value)
+    if isinstance(value, dict):
+        return {key: filled(one, fill) for key, one in value.items()}
+    return [filled(one, fill) for one in value] if isinstance(value, list) else value
 
 
 def holds(wanted: Any, found: Any) -> bool:

@@ -32,7 +32,7 @@ def config(plan: Plan, system: str, new_id: str, secret: Callable[[str], str]) -
 
 
 def tests(plan: Plan, system: str, renew: Renew | None) -> list[str]:
-    """Sends the smoke tests of a system; gives the reasons for going back, or none.
+    """Sends the smoke tests of a system; gives the reasons for going back, or none: the first without what came back.
 
     Arguments: the plan; the system; what renews the lease of the switch, where there is one.
     """
@@ -57,10 +57,11 @@ def tests(plan: Plan, system: str, renew: Renew | None) -> list[str]:
     if reasons:
         return reasons
     if failed := next((one for one in results if one.wrong), None):
-        return [run.mask(f"smoke test {failed.name!r} failed: {failed.wrong}")]
+        # The first line is kept on all hosts, readable by all: what the gateway answered is only in the second.
+        return [run.mask(f"smoke test {failed.name!r} failed"), run.mask(failed.wrong or "")]
     if len(results) < len(made.calls):
         last = run.mask(" ".join(errors.split())[-300:]) or f"exit code {process.returncode}"
-        return [f"smoke test {made.calls[len(results)].name!r} could not be sent: {last}"]
+        return [f"smoke test {made.calls[len(results)].name!r} could not be sent", last]
     return []
 
 

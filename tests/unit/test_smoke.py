@@ -15,6 +15,7 @@ from small_server import Small, serving
 
 from changeover import fleet
 from changeover.plan import Plan
+from changeover.problems import SettingsError
 from changeover.secrets import Mask, Secrets
 from changeover.settings import Smoke
 from changeover.smoke import Call, Event, call, holds, is_wanted, wrong
@@ -48,6 +49,19 @@ def test_ids_and_secrets_are_filled_in_everywhere() -> None:
     assert one.body == {"external_id": "new-1", "tags": ["x-new-1"], "password": "<TOKEN>"}
     assert (one.answer, one.text) == ({"data": {"external_id": "new-1"}}, "of new-1")
     assert one.event == Event(path="/ws?topics=a", holds={"data": {"external_id": "new-1"}}, within=3)
+
+
+def test_secrets_are_only_filled_in_where_they_are_masked_and_looked_for() -> None:
+    """Without a look for it first, a secret that is missing would end the run after the switch."""
+    word = "{secret.TOKEN}"
+    one = made(text=word, answer={"a": [word]}, method="POST", event={"path": "/ws", "json": {"a": word}})
+    assert one.event and (one.text, one.answer, one.event.holds) == (word, {"a": [word]}, {"a": word})
+    hosts = good()
+    on_all("shop.services.api.routes", {"/api": {}, "/ws": {"websocket": True}})(hosts)
+    event = {"path": "/ws", "json": {"a": word}}
+    on_all("shop.release", {"smoke": [{**WRITE, "event": event}]})(hosts)
+    with pytest.raises(SettingsError, match=r"smoke\.0\.event\.json: \{secret\.TOKEN\} is not for here"):
+        fleet.load(hosts)
 
 
 def test_a_get_has_no_body_and_an_event_is_known_by_the_id() -> None:
@@ -187,14 +201,15 @@ def test_the_first_that_fails_is_the_reason_and_the_last_that_is_sent(
 ) -> None:
     server.answer = lambda got: (500, "out of rows")
     reasons = smoke.tests(planned(WRITE, EXPORT), "shop", None)
-    assert reasons == ["smoke test 'a write' failed: POST /api/things: wanted: 201; came: 500 out of rows"]
+    assert reasons == ["smoke test 'a write' failed", "POST /api/things: wanted: 201; came: 500 out of rows"]
     assert len(server.got) == 1 and [one.verdict for one in flow.CHECKS] == ["fail"]
 
 
 def test_an_event_that_does_not_come_is_a_reason(server: Small, planned: Callable[..., Plan]) -> None:
     server.answer, server.event = written, lambda got: '{"made": "something else"}'
-    (reason,) = smoke.tests(planned({**WRITE, "event": {**HEARD, "within": "500ms"}}), "shop", None)
-    assert reason.startswith("smoke test 'a write' failed: WebSocket /ws?topics=a: wanted: {'made': 'smoke-")
+    name, reason = smoke.tests(planned({**WRITE, "event": {**HEARD, "within": "500ms"}}), "shop", None)
+    assert name == "smoke test 'a write' failed"
+    assert reason.startswith("WebSocket /ws?topics=a: wanted: {'made': 'smoke-")
     assert reason.endswith("within 0.5 s; came: 1 other messages")
 
 
@@ -202,20 +217,20 @@ def test_an_event_that_came_before_its_call_does_not_count(server: Small, planne
     """Another run's event, of another id, is none; and a message is only looked for where the id is."""
     server.answer, server.event = written, lambda got: "smoke-0000"
     test = {**WRITE, "event": {"path": "/ws", "within": "500ms"}}
-    assert "came: 1 other messages" in smoke.tests(planned(test), "shop", None)[0]
+    assert "came: 1 other messages" in smoke.tests(planned(test), "shop", None)[1]
 
 
 def test_what_the_server_gives_away_is_masked(server: Small, planned: Callable[..., Plan]) -> None:
     server.answer = lambda got: (403, f"{got.headers['authorization']} is not welcome: {got.body}")
-    (reason,) = smoke.tests(planned(WRITE), "shop", None)
+    _, reason = smoke.tests(planned(WRITE), "shop", None)
     assert "came: 403 Bearer *MASKED* is not welcome" in reason
     assert CANARY not in reason + flow.CHECKS[0].model_dump_json()
 
 
 def test_a_server_that_does_not_answer_is_a_reason(server: Small, planned: Callable[..., Plan]) -> None:
     server.answer = lambda got: (time.sleep(3), (200, ""))[1]  # type: ignore[func-returns-value]
-    (reason,) = smoke.tests(planned({"name": "a", "path": "/api", "timeout": "500ms"}), "shop", None)
-    assert reason == "smoke test 'a' failed: GET /api: wanted: 200; came: no whole answer within 0.5 s"
+    _, reason = smoke.tests(planned({"name": "a", "path": "/api", "timeout": "500ms"}), "shop", None)
+    assert reason == "GET /api: wanted: 200; came: no whole answer within 0.5 s"
 
 
 def test_a_gateway_that_is_away_is_a_reason(server: Small, planned: Callable[..., Plan]) -> None:
@@ -224,8 +239,9 @@ def test_a_gateway_that_is_away_is_a_reason(server: Small, planned: Callable[...
         port = other.port
     gateway = plan.fleet.gateway.model_copy(update={"reach": f"127.0.0.1:{port}"})
     away = replace(plan, fleet=plan.fleet.model_copy(update={"gateway": gateway}))
-    (reason,) = smoke.tests(away, "shop", None)
-    assert reason.startswith("smoke test 'a' failed: GET /api: wanted: 200; came: ConnectError")
+    name, reason = smoke.tests(away, "shop", None)
+    assert name == "smoke test 'a' failed"
+    assert reason.startswith("GET /api: wanted: 200; came: ConnectError")
 
 
 def test_a_process_that_cannot_run_is_a_reason(
@@ -233,7 +249,8 @@ def test_a_process_that_cannot_run_is_a_reason(
 ) -> None:
     monkeypatch.setattr(smoke.sys, "executable", "/bin/false")
     assert smoke.tests(planned({"name": "a", "path": "/api"}), "shop", None) == [
-        "smoke test 'a' could not be sent: exit code 1"
+        "smoke test 'a' could not be sent",
+        "exit code 1",
     ]
 
 
@@ -296,6 +313,19 @@ def test_a_release_that_fails_goes_back_at_once(run: Callable[..., Outcome], mon
     assert done.failed and watch.OPEN == {"shop": watch.WENT_BACK}
     assert "rollback shop --why" in done.commands[0].text
     assert flow.FAILURES["@fake/one"] == ["smoke test 'a' failed: it's 500", "shop is back on 1.0.0"]
+
+
+def test_what_the_gateway_answered_is_not_kept_on_the_hosts(
+    server: Small, planned: Callable[..., Plan], run: Callable[..., Outcome]
+) -> None:
+    """`why` lands in state.json and the audit of every host, which anybody on it may read."""
+    server.answer = lambda got: (500, '{"rows": ["Ada Lovelace, 12 Some Street"]}')
+    watch.OPEN["shop"] = watch.BY_LEASE
+    responses = {"changeover rollback": ["shop is back on 1.0.0"]}
+    done = run(release.smoked, responses, plan=Quiet(planned(WRITE)), system="shop", txn="T1", leased=True)
+    (back,) = [c.text for c in done.commands if " rollback " in c.text]
+    assert "smoke test" in back and "a write" in back and "Lovelace" not in back and "came:" not in back
+    assert any("Lovelace" in line for line in flow.FAILURES["@fake/one"]), "the report, which is private, has it"
 
 
 def test_a_first_installation_that_fails_has_no_way_back_and_says_so(
