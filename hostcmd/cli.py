@@ -176,7 +176,7 @@ def _recover_all(base: str, asked: argparse.Namespace) -> int:
             codes.append(_say(_recovered(load(base, system), asked.gateway), asked, f"{system}: "))
         except (Stop, OSError) as error:
             stop = error if isinstance(error, Stop) else Stop(FAILED, str(error))
-            codes.append(_refuse(Stop(stop.code, f"{system}: {stop.fact}", stop.then), asked))
+            codes.append(_refuse(Stop(stop.code, f"{system}: {stop.fact}", stop.then), asked, system))
     return max(codes)
 
 
@@ -193,9 +193,9 @@ def _say(answer: Answer, asked: argparse.Namespace, prefix: str = "") -> int:
     return answer.code
 
 
-def _refuse(stop: Stop, asked: argparse.Namespace) -> int:
-    # What decides on a state alone does not know the system's name.
-    then = stop.then.replace(" SYSTEM", f" {getattr(asked, 'system', None) or 'SYSTEM'}")
+def _refuse(stop: Stop, asked: argparse.Namespace, system: str = "") -> int:
+    """Says why not; the next command names the system, which who raised it may not know."""
+    then = stop.then.replace("SYSTEM", system or getattr(asked, "system", None) or "SYSTEM")
     if getattr(asked, "json", False):
         about = {"verb": asked.verb, "system": asked.system, "error": stop.fact, "next": then}
         print(json.dumps({"ok": False, "code": stop.code, **about}, sort_keys=True))

@@ -121,11 +121,12 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
     after = _moved(site, note, rolled_back(state, _next(site, state), note.txn, clock.now()))
     failed, back_to = half_way(state) or state["release"]["live"], after["release"]["live"]
     slots, stopped = way_back(state), bool(state["opened"] or state["recreated"])
+    drain = max((one.drain for one in site.services.values()), default=0.0)
     if hold and failed != back_to:
         after["held"] = {**state["held"], failed: note.why or "rolled back"}
     if not stopped:
         # What was left is stopped once its requests and sockets had their time: it may well be what eats the host.
-        after["warm"] = clock.deadline(site.root, max((one.drain for one in site.services.values()), default=0.0))
+        after["warm"] = clock.deadline(site.root, drain)
     hosts = plan.hosts_of(site, [name for name in slots if name in site.services and site.services[name].traffic])
     looks, away = peers.ask_all(site, dict.fromkeys(hosts, {"verb": "look"}))
     way = plan.way_back(site, state, looks)
@@ -140,6 +141,8 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
             _page_on(site, new, _reason(note, f"release {back_to} comes back"))
             _stop(site, {name: other(slot) for name, slot in slots.items()}, new["seq"])
         _start(site, way.start, new["seq"], fresh=False, all_of_them=False)
+        if not stopped:
+            new["warm"] = clock.deadline(site.root, drain)  # starting took its time
         peers.ask_all(site, dict.fromkeys([h for h in site.gateways if h == site.me], _request(new)))
         new.update(_moved(site, note, new))
 

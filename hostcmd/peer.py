@@ -45,6 +45,8 @@ def answer(root: str, request: dict[str, Any]) -> Answer:
             )
         site = load(root, str(request.get("system")))
         here = f"{site.me}: "
+        if "state" in request:  # of a coordinator that may know less than this host
+            request = {**request, "state": state.whole(request["state"])}
         return {"ok": True, **verb(site, request)}
     except Stop as stop:
         return {"ok": False, "code": stop.code, "error": stop.fact, "next": stop.then}

@@ -9,11 +9,11 @@ import json
 import os
 import time
 
-from hostcmd import busy, clock, durable, gateway, kept, moves, peer, peers, records, state, timers
+from hostcmd import busy, clock, durable, gateway, kept, moves, peer, peers, state, timers
 from hostcmd.site import Site
 from hostcmd.state import State
 from hostcmd.stop import PERSON, Stop
-from hostcmd.transaction import JOURNAL, Note, finish, load, perform, settle_debts, undo
+from hostcmd.transaction import JOURNAL, Note, finish, last_entry, load, perform, settle_debts, undo
 
 WAIT = 600.0  # seconds that the alarm waits for a change that is going on
 BY = "changeover"
@@ -30,7 +30,7 @@ def settle(site: Site) -> list[str]:
     The caller holds the system. Raises Stop: 6 for a damaged journal, others when going back fails.
     """
     done = []
-    last = records.last(site.kept(JOURNAL))
+    last = last_entry(site)
     if last and last["kind"] == "begin":
         undo(site, last)
         done.append(f"{last['note']['verb']} {last['note']['txn']} had been interrupted and is undone")
@@ -121,10 +121,10 @@ def gateway_only(site: Site) -> list[str]:
     if site.me not in site.gateways:
         return []
     if site.coordinates:
-        last = records.last(site.kept(JOURNAL))
+        last = last_entry(site)
         found = last["after"] if last and last["kind"] == "commit" else load(site)
     else:
-        found = peers.ask(site, site.coordinator, {"verb": "state"})["state"]
+        found = state.whole(peers.ask(site, site.coordinator, {"verb": "state"})["state"])
     said = peer.answer(site.root, {"verb": "flip", "system": site.system, "state": found})
     if not said["ok"]:
         raise Stop(said["code"], said["error"], said["next"])

@@ -47,20 +47,28 @@ def parse(text: str | None) -> State:
         if text is None:
             return copy.deepcopy(EMPTY)
         values = json.loads(text)
-        if values["schema"] != SCHEMA:
-            raise ValueError(f"schema {values['schema']}, this command knows {SCHEMA}")
         if not isinstance(
             values["release"], dict
         ):  # as the deploy of 0.1 wrote it, before this command was there
             live, previous = values["release"], values.pop("previous", None)
             values["release"] = {"live": live, "previous": previous, "candidate": None}
-        return {**copy.deepcopy(EMPTY), **values}
+        return whole(values)
     except (ValueError, KeyError, TypeError) as error:
         raise Stop(
             PERSON,
             f"state.json is damaged ({error})",
-            "copy /var/lib/changeover/<system>/state.json from another host of the system, then: changeover recover",
+            "copy /var/lib/changeover/SYSTEM/state.json from another of its hosts, then: changeover recover SYSTEM",
         ) from error
+
+
+def whole(values: State) -> State:
+    """A state from another time or host: what an older command did not write is as in EMPTY.
+
+    Raises ValueError for another schema, KeyError, TypeError.
+    """
+    if values["schema"] != SCHEMA:
+        raise ValueError(f"schema {values['schema']}, this command knows {SCHEMA}")
+    return {**copy.deepcopy(EMPTY), **values}
 
 
 def dump(state: State) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from hostcmd import audit, clock, durable, peers, records, timers
 from hostcmd.plan import hosts_of
 from hostcmd.site import Site
-from hostcmd.state import State, containers, dump, owe, page, parse
+from hostcmd.state import State, containers, dump, owe, page, parse, whole
 from hostcmd.stop import FAILED, PERSON, Stop
 
 JOURNAL = "journal.jsonl"
@@ -46,6 +46,12 @@ def load(site: Site) -> State:
         return parse(durable.read(site.kept("state.json")))
     except ValueError as error:
         return parse(f"no text: {error}")
+
+
+def last_entry(site: Site) -> Entry | None:
+    """The journal's last record: an older command may have written it. Raises Stop (6)."""
+    last = records.last(site.kept(JOURNAL))
+    return last and {**last, **{key: whole(last[key]) for key in ("before", "after") if key in last}}
 
 
 def perform(

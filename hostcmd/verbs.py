@@ -61,13 +61,13 @@ def stage(
     seen = load(site)
     waited = 0.0
     stays = as_it_is and all(state.idle_release(seen, name) == release for name in chosen)
-    if not stays and _gives_away(site, seen, _staged(site, seen, release, chosen, again)):
+    if not stays and _gives_away(site, seen, state.staged(seen, release, chosen, again)):
         # not while the system is held: somebody may want to go back meanwhile
         waited = _drain_left(site, seen)
         time.sleep(waited)
     with taken(site, call) as now:
         before = _told(site, now.state)
-        after = _staged(site, before, release, chosen, again)
+        after = state.staged(before, release, chosen, again)
         if waited and before["generation"] != seen["generation"]:
             fact = "the traffic moved while this waited for the idle slot to drain"
             raise Stop(STALE, fact, f"changeover status {site.system}")
@@ -94,13 +94,6 @@ def _gives_away(site: Site, now: State, after: State) -> bool:
         return False
     traffic = [name for name in after["staged"] if site.services[name].traffic]
     return any(now["slots"][name][state.idle(now, name)] for name in traffic if name in now["slots"])
-
-
-def _staged(site: Site, now: State, release: str, services: Sequence[str], again: bool) -> State:
-    try:
-        return state.staged(now, release, services, again)
-    except Stop as stop:
-        raise Stop(stop.code, stop.fact, stop.then.replace("SYSTEM", site.system)) from stop
 
 
 def switch(site: Site, call: Call, release: str | None, lease: float) -> Answer:

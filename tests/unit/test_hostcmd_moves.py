@@ -180,3 +180,41 @@ def test_stage_answers_which_slots_and_is_done_once(world):
 def test_an_old_generation_is_refused(upgraded):
     assert upgraded.type("rollback tasktracker --expect-generation 1")[0] == 4
     assert upgraded.type("switch tasktracker --release 1.3.0")[0] == 4
+
+
+def test_a_slot_that_is_left_has_its_drain_from_when_traffic_left_it(upgraded, monkeypatch):
+    """The slot that is gone back to was stopped, and takes its time to start."""
+    from hostcmd import clock, containers
+
+    for host in HOSTS:
+        path = upgraded.root(host) / "etc/changeover/tasktracker.json"
+        path.write_text(path.read_text().replace('"drain": 0', '"drain": 30'))
+    upgraded.ok("confirm tasktracker --txn T1")
+    upgraded.ok("drain tasktracker --now")
+    began, took = clock.boottime(), [0.0]
+    real = containers.start
+
+    def slow(site, name, release, *, fresh, wait):
+        took[0] += 25 if wait and site.me == "app1" else 0
+        real(site, name, release, fresh=fresh, wait=wait)
+
+    monkeypatch.setattr(clock, "boottime", lambda: began + took[0])
+    monkeypatch.setattr(containers, "start", slow)
+    upgraded.ok("rollback tasktracker")
+    now = upgraded.state()
+    assert took[0] >= 25 and now["moved"]["boottime"] == pytest.approx(began + took[0], abs=0.01)
+    assert clock.left(str(upgraded.root("edge1")), now["warm"]) == pytest.approx(30, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "prepare, words",
+    [
+        ("stage tasktracker --release 1.2.0", "rollback tasktracker"),
+        ("hold tasktracker 9.9.9", "stage tasktracker --release 9.9.9"),
+    ],
+)
+def test_the_next_command_names_the_system(upgraded, prepare, words):
+    upgraded.ok("confirm tasktracker --txn T1")
+    upgraded.ok(prepare)
+    code, said = upgraded.type(words)
+    assert code == 1 and "SYSTEM" not in said["next"] and " tasktracker" in said["next"]

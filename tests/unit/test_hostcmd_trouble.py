@@ -219,7 +219,8 @@ def test_a_truncated_journal_never_leaves_two_releases(switched, left):
 def test_damaged_state_needs_a_person(switched):
     (switched.root("edge1") / "var/lib/changeover/tasktracker/state.json").write_text("{")
     code, said = switched.type("rollback tasktracker")
-    assert code == 6 and "state.json is damaged" in said["error"] and "another host" in said["next"]
+    assert code == 6 and "state.json is damaged" in said["error"] and "another of its hosts" in said["next"]
+    assert "/var/lib/changeover/tasktracker/state.json" in said["next"]
 
 
 def test_a_coordinator_that_lost_its_state_is_told_so(switched):
