@@ -47,12 +47,14 @@ def open_paths(service: App, prefix: str, route: Route) -> list[str]:
     return [path for path in dict.fromkeys(bare) if path.rstrip("/") != prefix.rstrip("/")]
 
 
-def health_paths(system: System) -> list[str]:
-    """All of these of a system, each once."""
+def health_paths(system: System, paged: bool = False) -> list[str]:
+    """The health paths of a system, each once; with `paged` those that answer behind the maintenance page too."""
     paths = [
-        health_path(service, prefix, route)
+        path
         for service in system.services.values()
         if isinstance(service, App)
         for prefix, route in service.routes.items()
+        if (path := health_path(service, prefix, route))
+        and (not paged or path.partition("?")[0] in open_paths(service, prefix, route))
     ]
-    return list(dict.fromkeys(path for path in paths if path))
+    return list(dict.fromkeys(paths))

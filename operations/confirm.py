@@ -8,30 +8,33 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, deploy, operation
 
 from changeover.fleet import Plan
-from changeover.routes import health_path
+from changeover.routes import health_path, health_paths
 from changeover.settings import App
 from facts.gateway import Answers
 from operations import flow
+from operations.watch import OWN_HEALTH
 
 HEALTHY, REACHED = "healthy", "reached"
 
 
 @deploy("confirm")
-def answering(plan: Plan, system: str) -> None:
-    """This gateway answers for the system. Arguments: the plan; the system's name."""
-    answers(name=f"{system}: the gateway answers", checks=gateway_checks(plan, system))
+def answering(plan: Plan, system: str, paged: bool = False) -> None:
+    """This gateway answers for the system. Arguments: the plan; the system; whether the page is on."""
+    behind = " behind the maintenance page, health only" if paged else ""
+    answers(name=f"{system}: the gateway answers{behind}", checks=gateway_checks(plan, system, paged))
 
 
-def gateway_checks(plan: Plan, system: str) -> dict[str, str]:
+def gateway_checks(plan: Plan, system: str, paged: bool = False) -> dict[str, str]:
     """{url: least that a gateway of the system must answer}, one per route.
 
     A route's health path, where it lies below the route, must answer 200; of another only the app must answer, not the
-    gateway in its place: what / holds below a prefix is the app's own affair.
+    gateway in its place: what / holds below a prefix is the app's own affair. Behind the maintenance page (`paged`)
+    users' paths answer 503 and are not asked.
     """
     settings = plan.systems[system]
     scheme, port = ("https", plan.fleet.gateway.https_port) if settings.tls else ("http", plan.fleet.gateway.http_port)
-    paths: dict[str, str] = {}
-    for service in [one for one in settings.services.values() if isinstance(one, App)]:
+    paths = dict.fromkeys([*health_paths(settings, paged=True), OWN_HEALTH], HEALTHY) if paged else {}
+    for service in [one for one in settings.services.values() if isinstance(one, App) and not paged]:
         for prefix, route in service.routes.items():
             if health := health_path(service, prefix, route):
                 paths[health] = HEALTHY

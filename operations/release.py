@@ -22,7 +22,7 @@ from changeover.settings import App
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.strategy import strategy
 from changeover.words import seconds, whole_seconds
-from operations import commands, flow, git_tag, lease, lock, smoke, watch
+from operations import commands, flow, git_tag, lease, lock, maintenance, smoke, watch
 from operations.host_command import BINARY
 from operations.images import FOUND, RECORDED
 
@@ -90,7 +90,9 @@ def confirm(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The release passes its smoke tests and is watched; then it is confirmed, or goes back. Arguments as in stage."""
     release, before = wanted_release(plan, system, live), live.release.live
     leased = goes_back(plan, system, live)
-    if plan.systems[system].release.smoke:
+    if live.maintenance:
+        maintenance.unseen(plan, system)
+    elif plan.systems[system].release.smoke:
         smoked(
             name=f"{system}: {release} passes the smoke tests", plan=Quiet(plan), system=system, txn=txn, leased=leased
         )

@@ -188,6 +188,11 @@ def known_release(system: str) -> str | None:
     return _live[system].release.live if system in _live else None
 
 
+def paged(system: str) -> bool:
+    """Whether a person had turned the maintenance page on when this run began: users' paths answer 503 then."""
+    return bool(_live.get(system, Live()).maintenance)
+
+
 def release(system: str) -> str:
     """The release that this run is about."""
     return wanted_release(plan(), system, _live.get(system, Live()))

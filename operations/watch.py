@@ -12,6 +12,7 @@ from changeover.probe import Config, ProbeError, Prober, Request, read, summary
 from changeover.routes import health_paths
 from changeover.standing import Standing, expected
 from changeover.words import seconds
+from operations import run
 
 Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> whether it did, and what it said
 
@@ -29,7 +30,10 @@ AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody 
 
 
 def config(plan: Plan, system: str) -> Config | None:
-    """What the prober asks of a system; None for one without a gateway."""
+    """What the prober asks of a system; None for one without a gateway.
+
+    Behind a person's maintenance page that is only what answers there.
+    """
     settings = plan.systems[system]
     if not settings.domain:
         return None
@@ -37,15 +41,16 @@ def config(plan: Plan, system: str) -> Config | None:
     own = f"{plan.gateways(system)[0].address}:{gateway.https_port if settings.tls else gateway.http_port}"
     address, _, port = (gateway.reach or own).rpartition(":")
     release = settings.release
+    paged = run.paged(system)
     # A GET is sent without a body: not even an empty one, which some servers refuse.
-    asked = [one.model_dump(by_alias=True) | {"json": one.json_ or None} for one in release.probe]
+    asked = [one.model_dump(by_alias=True) | {"json": one.json_ or None} for one in release.probe if not paged]
     return Config(
         base_url=f"{'https' if settings.tls else 'http'}://{settings.domain}:{port}",
         address=address,
         ca=settings.tls.ca if settings.tls else None,
         requests=[Request.model_validate(one) for one in asked]
-        or [Request(path=path) for path in health_paths(settings) or [OWN_HEALTH]],
-        websocket=release.websocket,
+        or [Request(path=path) for path in health_paths(settings, paged) or [OWN_HEALTH]],
+        websocket=None if paged else release.websocket,
         seconds=seconds(release.lease) + seconds(release.soak) + 600 + AFTER,
     )
 

@@ -9,7 +9,7 @@ from operations.release import confirm
 plan = run.plan()
 for system in host.loop(list(plan.systems)):
     if system in plan.systems_on(host.name) and plan.hosts[host.name] in plan.gateways(system):
-        answering(plan, system)
+        answering(plan, system, paged=bool(run.live(system).maintenance))
 flow.barrier(name="all systems answer")
 for system in host.loop(list(plan.systems)):
     if run.rolls_out(system) and host.name == plan.coordinator(system).name:

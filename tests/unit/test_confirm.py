@@ -98,6 +98,16 @@ def test_what_is_asked_of_the_rehearsals_gateway() -> None:
     assert gateway_checks(plan, "hello") == {"https://hello.staging.test:443/": HEALTHY}
 
 
+def test_behind_the_maintenance_page_only_what_answers_there_is_asked() -> None:
+    """A page of its own that asks for health (/dashboard/) answers 503 there, and is no reason to fail the deploy."""
+    plan = fleet.load(staging_hosts())
+    assert gateway_checks(plan, "tasktracker", paged=True) == {
+        "https://tasks.staging.test:443/api/health": HEALTHY,
+        "https://tasks.staging.test:443/nginx-health": HEALTHY,
+    }
+    assert gateway_checks(plan, "hello", paged=True) == {"https://hello.staging.test:443/nginx-health": HEALTHY}
+
+
 def test_a_health_path_beside_the_route_is_no_reason_to_fail() -> None:
     hosts = good()
     on_all("shop.services.api.health.http", "/healthz")(hosts)

@@ -13,7 +13,8 @@ from changeover import fleet
 from changeover.live import Live, Releases, SlotState
 from changeover.plan import Plan
 from hostcmd import options
-from operations import flow, lock, release, watch
+from operations import flow, lock, maintenance, release, watch
+from operations.maintenance import said
 from operations.release import Quiet
 
 Run = Callable[..., Outcome]
@@ -102,6 +103,26 @@ def test_a_release_is_watched_and_then_confirmed(asked: list[tuple[str, dict[str
     release.confirm._inner(plan(), "shop", LIVE, "T1", "me@here")  # type: ignore[attr-defined]
     assert [name for name, _ in asked] == ["watched", "confirmed"]
     assert asked[1][1]["words"] == ["confirm", "shop", "--txn", "T1", "--by", "me@here"]
+
+
+def test_behind_a_persons_page_no_smoke_test_is_sent_and_that_is_said(
+    asked: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(flow, "CHECKS", [])
+    monkeypatch.setattr(maintenance, "said", lambda **words: asked.append(("said", words)))
+    hosts = good()
+    on_all("release", "1.1.0")(hosts)
+    on_all("shop.release", {"smoke": [{"name": "a write", "path": "/api/x"}]})(hosts)
+    paged = LIVE.model_copy(update={"maintenance": {"why": "moving"}})
+    release.confirm._inner(fleet.load(hosts), "shop", paged, "T1", "me@here")  # type: ignore[attr-defined]
+    assert [name for name, _ in asked] == ["said", "watched", "confirmed"]
+    words = {key: value for key, value in asked[0][1].items() if key != "name"}
+    monkeypatch.undo()
+    done = run(said, {}, **words)
+    assert not done.failed and done.commands == []
+    checks = [(one.item, one.verdict) for one in flow.CHECKS]
+    flow.CHECKS.clear()
+    assert checks == [("shop: smoke test: a write", "skipped"), ("shop: what users ask for is probed", "skipped")]
 
 
 def test_the_host_command_knows_all_these_words(asked: list[tuple[str, dict[str, Any]]]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from plans import Hosts, good, on_all, staging_hosts
 
 from changeover import fleet, probe
+from changeover.live import Live
 from changeover.plan import Plan
 from changeover.probe import Sample
 from operations import watch
@@ -43,6 +44,16 @@ def test_what_the_rehearsals_prober_asks() -> None:
         ("GET", "/dashboard/", 200),
     ]
     assert found.requests[2].body == {"external_id": "probe-{id}", "name": "a probe of the deploy"}
+
+
+def test_behind_a_persons_page_the_prober_asks_what_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch.run, "_live", {"tasktracker": Live(maintenance={"why": "moving"}), "hello": Live()})
+    found = watch.config(fleet.load(staging_hosts()), "tasktracker")
+    assert found and found.websocket is None
+    assert [(one.method, one.path, one.expect) for one in found.requests] == [("GET", "/api/health", 200)]
+    monkeypatch.setattr(watch.run, "_live", {"hello": Live(maintenance={"why": "moving"})})
+    other = watch.config(fleet.load(staging_hosts()), "hello")
+    assert other and [one.path for one in other.requests] == ["/nginx-health"]
 
 
 def test_a_get_has_no_body() -> None:
