@@ -98,6 +98,14 @@ def stop_idle(site: Site, note: Note, now: State) -> None:
     )
 
 
+def idle_runs(site: Site, now: State) -> bool:
+    """Whether idle slots run, whatever is written down: a deploy that was late may have started them."""
+    idle = {f"{name}-{state.idle(now, name)}" for name in now["slots"]}
+    looks, _ = peers.ask_all(site, dict.fromkeys(site.hosts, {"verb": "look"}))
+    found = [one["containers"].get(name) for one in looks.values() for name in idle]
+    return any(one and one["state"] in ("running", "restarting") for one in found)
+
+
 def follow(site: Site) -> list[str]:
     """A host that is not the coordinator becomes as the coordinator says, and lets it pay what it owes us.
 

@@ -101,7 +101,8 @@ def switch(site: Site, call: Call, release: str | None, lease: float) -> Answer:
     with taken(site, call) as now:
         live = now.state["release"]
         wanted = release or live["candidate"]
-        if call.txn and call.txn == now.state["txn"] and wanted in (None, live["live"]):
+        half = state.half_way(now.state)  # rolling with --again: the candidate is what is live already
+        if call.txn and call.txn == now.state["txn"] and wanted in (None, live["live"]) and not half:
             return said(now.state, False, f"{live['live']} is live already, by {call.txn}")
         if release and release == live["live"] and live["candidate"] != release:
             return said(now.state, False, f"{release} is live already")
@@ -232,7 +233,7 @@ def drain(site: Site, call: Call, at_once: bool) -> Answer:
         if now.state["generation"] != seen["generation"]:
             fact = "the traffic moved while this waited; the idle slot is another one now"
             raise Stop(STALE, fact, f"changeover status {site.system}")
-        if now.state["retired"] and not now.state["staged"]:
+        if now.state["retired"] and not now.state["staged"] and not recover.idle_runs(site, now.state):
             return said(now.state, False, "the idle slot is stopped already")
         recover.stop_idle(site, call.note(), now.state if at_once else _told(site, now.state))
         new = load(site)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -23,3 +24,15 @@ def shell(host: Any, words: Sequence[str], limit: int) -> tuple[bool, list[str]]
         except (TimeoutError, OSError, SSHException) as error:
             return False, [f"{host.name} does not answer: {error or f'within {limit} s'}"]
     return done, [*output.stdout_lines, *output.stderr_lines]
+
+
+def spoken(lines: Sequence[str]) -> dict[str, Any] | None:
+    """The answer of the host command to `--json`; None where there is none among the lines."""
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return None

@@ -13,10 +13,11 @@ from changeover.live import Live
 from changeover.secrets import Secrets
 from changeover.settings import Migrations, Postgres
 from changeover.stack import containers, new_release, wanted_release
+from changeover.strategy import strategy
 from changeover.words import whole_seconds
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState
-from operations import flow
+from operations import flow, lease
 from operations.stack import files_of_containers
 
 
@@ -49,6 +50,8 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
         return
     specs = containers(plan, system, name, live, secrets)
     files_of_containers(plan, system, name, live, secrets)
+    if strategy(plan, system, live) == "recreate":
+        lease.still_ours(name=f"{system}: what is stopped is stopped before the schema changes", system=system)
     migrated(
         name=f"{system}: schema as release {wanted_release(plan, system, live)} wants it",
         directory=plan.run_dir(system),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator
 from typing import Any
 
 import gevent
+from pyinfra.api import FunctionCommand, operation
 
 from changeover.plan import Plan
 from changeover.words import seconds
-from operations import commands, lock, watch
+from operations import commands, flow, lock, watch
+from operations.ask import spoken
 
 BACK = 600  # seconds for the way back: slots that were stopped are started and must be healthy
+TRIES, NAP = 3, 2.0  # how often a renewal that counts is asked for, and seconds between: somebody may be at work
 HEARTS: dict[str, Any] = {}  # system -> the greenlet that renews
+KEPT: dict[str, tuple[Any, str]] = {}  # system -> coordinator, and the run's id, of what this run left half-way
 
 
 def keep(host: Any, plan: Plan, system: str, txn: str) -> None:
@@ -23,12 +29,15 @@ def keep(host: Any, plan: Plan, system: str, txn: str) -> None:
     watch.OPEN[system] = watch.HALF_WAY
     if system in HEARTS:
         return
+    KEPT[system] = host, txn
     every = seconds(plan.systems[system].release.lease) / 3
 
     def beat() -> None:
         while True:
             gevent.sleep(every)
-            lock.ask(host, "renew", system, "--txn", txn)
+            renewed, said = lock.ask(host, "renew", system, "--txn", txn)
+            if not renewed:
+                host.log_styled(f"{system}: the lease was not renewed: {' '.join(said)}", fg="yellow")
 
     HEARTS[system] = gevent.spawn(beat)
     disconnect = host.connector.disconnect
@@ -37,7 +46,7 @@ def keep(host: Any, plan: Plan, system: str, txn: str) -> None:
         rest(system)
         try:
             if watch.OPEN.get(system) == watch.HALF_WAY:
-                give_up(host, system)
+                give_up(host, system, txn)
         finally:
             disconnect()
 
@@ -46,16 +55,68 @@ def keep(host: Any, plan: Plan, system: str, txn: str) -> None:
 
 def rest(system: str) -> None:
     """The lease is not renewed any more by this."""
+    KEPT.pop(system, None)
     heart = HEARTS.pop(system, None)
     if heart is not None:
         heart.kill()
 
 
-def give_up(host: Any, system: str) -> None:
-    """The switch is not finished: what runs is put back now, instead of when the lease ends. Nothing is held for it."""
-    host.log_styled(f"{system}: the switch is half-way; it goes back", fg="yellow")
-    words = ("rollback", system, "--no-hold", "--why", "the deploy ended half-way")
-    back, said = lock.ask(host, *words, limit=BACK)
-    watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
-    for line in [*said, *(commands.follow(system) if back else [])]:
+@operation(is_idempotent=False)
+def still_ours(system: str) -> Generator[FunctionCommand]:
+    """
+    What this run left half-way has not gone back meanwhile; else nothing more is migrated or started beside it.
+
+    + system: its name
+    """
+
+    def look(state: Any, host: Any) -> bool:
+        reasons = lost(system)
+        return not reasons or flow.fail_here(host, reasons)
+
+    yield FunctionCommand(look, (), {})
+
+
+def lost(system: str) -> list[str]:
+    """Why what this run left half-way is not its own any more; empty while it is, and where nothing is half-way.
+
+    Asked by renewing: that is refused after a way back, and while one is at work. It is then renewed for what follows.
+    """
+    if system not in KEPT:
+        return []
+    host, txn = KEPT[system]
+    said: list[str] = []
+    for count in range(TRIES):
+        if count:
+            time.sleep(NAP)
+        renewed, said = lock.ask(host, "renew", system, "--txn", txn)
+        if renewed:
+            return []
+    return [f"{system}: the switch that this run began is not its own any more; nothing more is started", *said]
+
+
+def give_up(host: Any, system: str, txn: str) -> None:
+    """The switch is not finished: what runs is put back now, instead of when the lease ends. Nothing is held for it.
+
+    Where the lease or a person was faster, only what this run may have started since is stopped.
+    """
+    if not went_back(host, system, txn):
+        host.log_styled(f"{system}: the switch is half-way; it goes back", fg="yellow")
+        words = ("rollback", system, "--no-hold", "--why", "the deploy ended half-way")
+        back, said = lock.ask(host, *words, limit=BACK)
+        if back or not went_back(host, system, txn):
+            watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
+            for line in [*said, *(commands.follow(system) if back else [])]:
+                host.log_styled(line, fg="yellow")
+            return
+    watch.OPEN[system] = watch.WENT_BACK
+    host.log_styled(f"{system}: it had gone back already, by its lease or by a person", fg="yellow")
+    _, said = lock.ask(host, "drain", system, "--now", limit=BACK)
+    for line in [*said, *commands.follow(system)]:
         host.log_styled(line, fg="yellow")
+
+
+def went_back(host: Any, system: str, txn: str) -> bool:
+    """Whether the coordinator says that nothing of this run is open any more; False too when it says nothing."""
+    done, lines = lock.ask(host, "status", system, "--quick", "--json")
+    found = spoken(lines) if done else None
+    return found is not None and (found.get("lease") or {}).get("txn") != txn

@@ -5,10 +5,9 @@ The host command does each step (one actuator, three callers); here it is only a
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any, Literal
 
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
@@ -22,7 +21,8 @@ from changeover.settings import App
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.strategy import strategy
 from changeover.words import seconds, whole_seconds
-from operations import commands, flow, git_tag, lease, lock, maintenance, smoke, watch
+from operations import commands, flow, git_tag, lease, lock, maintenance, run, smoke, watch
+from operations.ask import spoken
 from operations.host_command import BINARY
 from operations.images import FOUND, RECORDED
 
@@ -168,18 +168,6 @@ def staged(system: str, images: dict[str, str], limit: int, words: list[str]) ->
     yield FunctionCommand(stage, (), {})
 
 
-def spoken(lines: Sequence[str]) -> dict[str, Any] | None:
-    """The answer of the host command to `--json`; None where there is none among the lines."""
-    for line in reversed(lines):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    return None
-
-
 @operation(is_idempotent=False)
 def confirmed(system: str, words: list[str]) -> Generator[FunctionCommand | StringCommand]:
     """
@@ -246,11 +234,11 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     + txn: the run's id, whose lease is renewed
     """
 
-    def run(state: Any, host: Any) -> bool:
+    def look(state: Any, host: Any) -> bool:
         reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
         return not reasons or sent_back(host, system, reasons)
 
-    yield FunctionCommand(run, (), {})
+    yield FunctionCommand(look, (), {})
 
 
 @operation(is_idempotent=False)
@@ -264,7 +252,7 @@ def smoked(plan: Quiet, system: str, txn: str, leased: bool) -> Generator[Functi
     + leased: whether there is a way back
     """
 
-    def run(state: Any, host: Any) -> bool:
+    def look(state: Any, host: Any) -> bool:
         began = time.monotonic()
         renew = (lambda: lock.ask(host, "renew", system, "--txn", txn)) if leased else None
         reasons = smoke.tests(plan.value, system, renew)
@@ -275,7 +263,7 @@ def smoked(plan: Quiet, system: str, txn: str, leased: bool) -> Generator[Functi
         host.log_styled(f"{smoke.passed(system)}  {duration(time.monotonic() - began)}", fg="green")
         return True
 
-    yield FunctionCommand(run, (), {})
+    yield FunctionCommand(look, (), {})
 
 
 def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
@@ -285,6 +273,7 @@ def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
     """
     lease.rest(system)
     back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=lease.BACK)
+    back = back or lease.went_back(host, system, run.txn())  # a person or the lease was faster
     watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
     audited(host, system)
     return flow.fail_here(host, [*reasons, *words, *(commands.follow(system) if back else [])])

@@ -18,7 +18,7 @@ from changeover.settings import App, Service
 from changeover.stack import ContainerSpec, containers, rolls_out
 from changeover.strategy import strategy
 from changeover.words import whole_seconds
-from operations import compose, images, ready
+from operations import compose, images, lease, ready
 from operations.files import tree
 
 
@@ -48,6 +48,8 @@ def layer(
         directory=plan.run_dir(system),
         services=[s.name for s in waiting],
     )
+    if strategy(plan, system, live) == "recreate" and any(s.role == "candidate" for s in running):
+        lease.still_ours(name=f"{system}: layer {number} starts beside nothing", system=system)
     compose.up(
         name=f"{system}: layer {number} is up and healthy ({', '.join(in_layer)})",
         directory=plan.run_dir(system),
@@ -75,6 +77,7 @@ def candidates(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
     specs = containers(plan, system, host, live, secrets)
     chosen = [s for s in specs if s.role == "candidate" and s.slot and takes_traffic(services[s.service])]
     if chosen:
+        lease.still_ours(name=f"{system}: {host}'s turn has come", system=system)
         compose.up(
             name=f"{system}: {chosen[0].release} is up and healthy ({', '.join(s.service for s in chosen)})",
             directory=plan.run_dir(system),

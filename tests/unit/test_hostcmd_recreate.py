@@ -257,3 +257,12 @@ def test_status_says_what_is_stopped_and_why(opened):
     assert "recreate    1.0.0 is stopped for 1.1.0" in said
     assert "maintenance on since" in said and "release 1.1.0 replaces 1.0.0" in said
     assert "unless it goes on: changeover switch tasktracker --txn T1" in said
+
+
+def test_what_a_late_deploy_started_after_the_way_back_is_stopped_by_a_drain(opened):
+    opened.ok("rollback tasktracker")
+    opened.deploy_containers("1.1.0", "green")
+    assert "api-green" in opened.running("app1")
+    assert opened.ok("drain tasktracker --now")["changed"] is True
+    runs(opened, OLD)
+    assert opened.ok("drain tasktracker --now")["changed"] is False

@@ -130,3 +130,32 @@ def test_status_says_how_far_it_is(rolling):
     assert "rolling     1 of 4 hosts serve 1.1.0: app1" in said
     assert "app1 green ready   app2 blue ready" in said
     assert "unless it goes on: changeover switch tasktracker --host app2 --txn T1" in said
+
+
+def test_changed_settings_of_the_live_release_go_host_by_host_too(base):
+    world = World(base, "rolling")
+    world.install()
+    world.ok("confirm tasktracker")
+    world.ok("stage tasktracker --release 1.0.0 --again --txn T1")
+    world.deploy_containers("1.0.0", "green")
+    for host in ("app1", "app2", "edge1"):
+        world.ok(roll(host))
+    said = world.ok(roll("edge2"))
+    assert said["changed"] is True and "has the traffic" in said["message"]
+    all_serve(world, GREEN)
+    assert world.state()["rolled"] == []
+    assert world.ok(roll("edge2"))["changed"] is False
+    world.ok("confirm tasktracker --txn T1")
+    world.ok("rollback tasktracker")
+    all_serve(world, BLUE)
+
+
+def test_changed_settings_are_switched_at_once_when_the_rest_shall_follow(base):
+    world = World(base, "rolling")
+    world.install()
+    world.ok("confirm tasktracker")
+    world.ok("stage tasktracker --release 1.0.0 --again --txn T1")
+    world.deploy_containers("1.0.0", "green")
+    world.ok(roll("app1"))
+    assert world.ok(SWITCH)["changed"] is True
+    all_serve(world, GREEN)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from fakes import Outcome
 from plans import good, on_all
 
 from changeover import fleet
 from changeover.plan import Plan
-from operations import lease, watch
+from operations import flow, lease, watch
 
 
 def plan() -> Plan:
@@ -23,6 +25,8 @@ def plan() -> Plan:
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(watch, "OPEN", {})
     monkeypatch.setattr(lease, "HEARTS", {})
+    monkeypatch.setattr(lease, "KEPT", {})
+    monkeypatch.setattr(lease.time, "sleep", lambda seconds: None)
     yield
     for system in list(lease.HEARTS):
         lease.rest(system)
@@ -31,13 +35,19 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class Host:
     """A host whose connection can be closed; what it was asked is noted."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, back: bool = True):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, back: bool = True, leases: tuple[Any, ...] = ({"txn": "T1"},)):
+        told = iter(leases)
         self.asked: list[tuple[str, ...]] = []
         self.closed = 0
         self.connector = self
 
         def ask(host: Any, *words: str, limit: int = 0) -> tuple[bool, list[str]]:
+            if words[0] == "status":
+                found = next(told, leases[-1])
+                return found != "silent", ["a banner", json.dumps({"lease": found})]
             self.asked.append(words)
+            if words[0] == "drain":
+                return True, ["the idle slot is stopped"]
             return back, ["shop is back on 1.0.0"]
 
         monkeypatch.setattr(lease.lock, "ask", ask)
@@ -60,6 +70,53 @@ def test_a_run_that_ends_half_way_goes_back_before_it_leaves(monkeypatch: pytest
     assert [words[:3] for words in host.asked] == [("rollback", "shop", "--no-hold")]
     assert followed == ["shop"], "the team's commands too"
     assert watch.OPEN == {"shop": watch.WENT_BACK} and host.closed == 1 and lease.HEARTS == {}
+
+
+@pytest.mark.parametrize(
+    "leases", [(None,), ({"txn": "T2"},), ({"txn": "T1"}, None)], ids=["lease", "other", "meanwhile"]
+)
+def test_what_went_back_by_itself_or_by_a_person_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, leases: tuple[Any, ...]
+) -> None:
+    host = Host(monkeypatch, back=False, leases=leases)
+    followed: list[str] = []
+    monkeypatch.setattr(lease.commands, "follow", lambda system: followed.append(system) or [])
+    lease.keep(host, plan(), "shop", "T1")
+    host.connector.disconnect()
+    assert watch.OPEN == {"shop": watch.WENT_BACK} and followed == ["shop"]
+    assert host.asked[-1] == ("drain", "shop", "--now"), "what this run started since is stopped"
+    rollbacks = [words for words in host.asked if words[0] == "rollback"]
+    assert len(rollbacks) == (len(leases) > 1), "nothing of somebody else's is rolled back"
+
+
+def test_a_coordinator_that_says_nothing_is_asked_to_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, back=False, leases=("silent",))
+    lease.keep(host, plan(), "shop", "T1")
+    host.connector.disconnect()
+    assert [words[0] for words in host.asked] == ["rollback"] and watch.OPEN == {"shop": watch.BY_LEASE}
+
+
+@pytest.mark.parametrize(
+    "answers, asked, reasons",
+    [([True], 1, 0), ([False, True], 2, 0), ([False] * 3, 3, 2)],
+    ids=["ours", "busy", "lost"],
+)
+def test_nothing_goes_on_beside_what_came_back(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, answers: list[bool], asked: int, reasons: int
+) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def ask(host: Any, *words: str, limit: int = 0) -> tuple[bool, list[str]]:
+        seen.append(words)
+        return answers[len(seen) - 1], ["no switch T1 waits to be confirmed: none is open"]
+
+    monkeypatch.setattr(lease.lock, "ask", ask)
+    flow.FAILURES.clear()
+    assert not run(lease.still_ours, system="shop").failed and seen == [], "nothing is half-way"
+    lease.KEPT["shop"] = object(), "T1"
+    assert run(lease.still_ours, system="shop").failed is bool(reasons)
+    assert seen == [("renew", "shop", "--txn", "T1")] * asked
+    assert len(flow.FAILURES.get("@fake/one", [])) == reasons
 
 
 def test_a_way_back_that_fails_is_left_to_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from changeover.plan import Plan
 from changeover.secrets import Secrets
 from changeover.strategy import strategy
 from hostcmd import options
-from operations import flow, lease, release, stack, strategies, watch
+from operations import database, flow, lease, release, stack, strategies, watch
 from operations.preflight import release_problems
 from operations.release import Quiet
 
@@ -42,6 +43,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(watch, name, {})
     monkeypatch.setattr(watch, "SAID", [])
     monkeypatch.setattr(lease, "HEARTS", {})
+    monkeypatch.setattr(lease, "KEPT", {})
     flow.FAILURES.clear()
     yield
     for system in list(lease.HEARTS):
@@ -83,18 +85,34 @@ def test_what_is_started_when_its_turn_comes_is_only_made_before(
     monkeypatch: pytest.MonkeyPatch, how: str, made: list[str], started: list[str]
 ) -> None:
     seen: dict[str, list[str]] = {"made": [], "up": []}
+    checked: list[str] = []
+    monkeypatch.setattr(stack.lease, "still_ours", lambda name, system: checked.append(system))
     monkeypatch.setattr(stack, "tree", lambda **_: None)
     monkeypatch.setattr(stack.compose, "made", lambda services, **_: seen["made"].extend(services))
     monkeypatch.setattr(stack.compose, "up", lambda services, **_: seen["up"].extend(services))
     monkeypatch.setattr(stack.ready, "answers", lambda **_: None)
     stack.layer._inner(plan(how), "shop", "app1", LIVE, SECRETS, 2)  # type: ignore[attr-defined]
     assert seen == {"made": made, "up": started}
+    assert checked == ["shop"] * bool(started), "nothing starts beside an old release that came back"
     seen["up"].clear()
     stack.candidates._inner(plan(how), "shop", "app1", LIVE, SECRETS)  # type: ignore[attr-defined]
     assert seen["up"] == ["api-green"], "clock takes no traffic: the switch starts it"
+    assert len(checked) == 1 + bool(started)
     seen["made"].clear()
     stack.made._inner(plan(how), "shop", "app1", LIVE, SECRETS)  # type: ignore[attr-defined]
     assert seen["made"] == ["api-green", "clock-green"]
+
+
+@pytest.mark.parametrize("how", ["rolling", "recreate", "blue_green"])
+def test_a_schema_is_not_changed_beside_an_old_release_that_came_back(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(database, "files_of_containers", lambda *_: None)
+    monkeypatch.setattr(database.lease, "still_ours", lambda name, system: done.append("asked"))
+    monkeypatch.setattr(database, "migrated", lambda **_: done.append("migrated"))
+    database.migrate._inner(plan(how), "shop", "app1", LIVE, SECRETS)  # type: ignore[attr-defined]
+    assert done == ["asked"] * (how == "recreate") + ["migrated"]
 
 
 @pytest.mark.parametrize("left", [{"opened": {"txn": "T"}}, {"rolled": ["app1"]}])
@@ -197,6 +215,21 @@ def test_a_host_that_fails_sends_all_back(run: Run, monkeypatch: pytest.MonkeyPa
     rollback = f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)'"
     assert [c.text for c in done.commands][:2] == [f"{BINARY} switch shop --host", rollback]
     assert flow.FAILURES["@fake/one"] == ["2 of 9 probes failed (limit 0)", "shop is back on 1.0.0"]
+
+
+@pytest.mark.parametrize(
+    "lease_of, became", [("T9", watch.WENT_BACK), (None, watch.WENT_BACK), ("mine", watch.BY_LEASE)]
+)
+def test_a_way_back_that_somebody_took_before_is_no_failed_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch, lease_of: str | None, became: str
+) -> None:
+    Prober(monkeypatch, soak=["the lease could not be renewed"])
+    monkeypatch.setattr(lease, "keep", lambda *_: None)
+    monkeypatch.setattr(release.run, "txn", lambda: "mine")
+    said = json.dumps({"lease": lease_of and {"txn": lease_of}})
+    refused = {"success": False, "stderr": ["error  nothing to go back to"]}
+    turned(run, {"changeover rollback": refused, "changeover status": [said]})
+    assert watch.OPEN == {"shop": became}
 
 
 class Heart:
