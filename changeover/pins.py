@@ -5,6 +5,8 @@ What is not of a release (a database, a broker: the team names an exact tag or d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from changeover.live import Live, SlotState
 from changeover.plan import Plan
 from changeover.stack import follows_release, image, new_release, wanted_release
@@ -34,6 +36,16 @@ def unpinned(plan: Plan, system: str, live: Live) -> dict[str, str]:
         and known.get(name, "").partition("@")[0] != found
         and (name in known or not _runs(plan, system, live, name, release))
     }
+
+
+def found_too(plan: Plan, system: str, live: Live, found: Mapping[str, str]) -> Live:
+    """What is live, with the images of this run's release as they will be written down when it is staged.
+
+    Arguments: the plan; the system; what is live; {image: the same with its digest} as looked up in this run.
+    """
+    release = wanted_release(plan, system, live)
+    new = {name: found[plain] for name, plain in images(plan, system, release).items() if plain in found}
+    return live.model_copy(update={"images": {**live.images, release: {**live.images.get(release, {}), **new}}})
 
 
 def _runs(plan: Plan, system: str, live: Live, name: str, release: str) -> bool:

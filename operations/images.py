@@ -13,7 +13,7 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover.live import Live
-from changeover.pins import unpinned, wanted
+from changeover.pins import found_too, unpinned, wanted
 from changeover.plan import Plan
 from operations import flow
 from operations.ask import shell
@@ -44,13 +44,13 @@ def looked_up(plan: Plan, system: str, name: str, live: Live) -> None:
 
 @deploy("images")
 def here(plan: Plan, system: str, name: str, live: Live) -> None:
-    """This host has all images of the release. Arguments as above."""
-    if wanted(plan, system, name, known(system, live)):
-        pulled(
-            name=f"{system}: its images are here",
-            system=system,
-            images=Late(lambda: wanted(plan, system, name, known(system, live))),
-        )
+    """This host has all images of the release, as looked up: written down they are later. Arguments as above."""
+
+    def names() -> list[str]:
+        return wanted(plan, system, name, found_too(plan, system, live, FOUND.get(system, {})))
+
+    if names():
+        pulled(name=f"{system}: its images are here", system=system, images=Late(names))
 
 
 class Late:
@@ -117,10 +117,10 @@ def pulled(system: str, images: Late) -> Generator[StringCommand]:
     """
     names = " ".join(map(shlex.quote, images.make()))
     lines = [
-        f"{host.name}: $i cannot be pulled; nothing that serves was touched",
-        "these bytes were written down when the release was staged first, and count whatever its tag is now. Is the",
-        "registry away: run the same again. Are they gone from it: release another version, or have what was written",
-        f"down forgotten, unless it is one of the last that were live: sudo changeover drain {system} --now",
+        f"{host.name}: $i cannot be pulled; nothing was touched",
+        "is the registry away: run the same again. Are these bytes gone from it: release another version. Or have they",
+        "been written down when this release was staged before: they count then, whatever its tag is now; to have that",
+        f"forgotten, unless it is one of the last that were live: sudo changeover drain {system} --now",
     ]
     said = "; ".join(f'echo "{line}" >&2' for line in lines)
     yield StringCommand(

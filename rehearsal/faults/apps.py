@@ -78,7 +78,7 @@ FAULTS = [
         name="image-missing",
         does="the release's image is missing on app2, and the registry does not answer",
         breaks=without_image,
-        at=f.STAGE,
+        at=f.LAYER_1,
         mends=on("ops1", "systemctl start docker-registry"),
         says=("app2", "/api"),
     ),

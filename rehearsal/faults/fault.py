@@ -13,6 +13,7 @@ OLD, NEW, ANY = "old", "new", "any"
 """Which release serves in the end: the one before; the new one (the fault is survived); either, if confirmed."""
 
 NOW = ""  # at no step: before the deploy begins
+LAYER_1 = "layer 1 is up and healthy"
 STAGE, LAYER_2, LAYER_3 = "takes the idle slots", "layer 2 is up and healthy (api", "layer 3 is up and healthy"
 GATEWAY, SWITCH, ANSWERS = "nginx runs and is healthy", "traffic goes to", "the gateway answers"
 SOAK, CONFIRM = "is watched", "is confirmed"

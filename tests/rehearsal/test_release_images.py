@@ -142,9 +142,14 @@ def test_images_by_digest(gateway: httpx.Client, copies: Copies, tmp_path) -> No
     # with two kept, the third pushes the oldest out; what is foreign stays
     foreign = f"{registry.pull_address()}/library/nats:2.10"
     ssh("app1", f"docker pull -q {foreign}")
-    # what is staged is everywhere: the rest of its way needs no registry
-    staged = pyinfra("phases/stage.py", "-y", "--data", f"release={SECOND}", *words)
-    assert staged.code == 0, staged.text
+    # a release that fails before it touches a slot leaves the way back, and its images are everywhere: with them the
+    # whole of its way needs no registry
+    untouched = live()["release"]
+    no = [{"name": "files", "when": "before", "run": ["false"]}]
+    words_no = support.data(tmp_path, {**QUICK, "tasktracker.release.commands": no})
+    stopped = pyinfra("deploy.py", "-y", "--data", f"release={SECOND}", *words_no)
+    assert stopped.code == 1 and live()["release"] == untouched, stopped.text
+    words = support.data(tmp_path, QUICK)
     with registry_down():
         deploy(SECOND, words)
     deploy(first, words)

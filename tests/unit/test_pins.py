@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,23 @@ def test_a_host_wants_the_images_of_its_own_services() -> None:
     assert pins.wanted(plan(), "shop", "app1", KNOWN) == [PINNED, "registry.test:5000/shop/clock:1.1.0"]
     assert pins.wanted(plan(), "shop", "app2", KNOWN) == [PINNED]
     assert pins.wanted(plan(), "shop", "data1", KNOWN) == []
+
+
+def test_images_are_pulled_before_anything_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slots, and with them the way back, are not given away before every host has the release."""
+    seen: list[Late] = []
+    monkeypatch.setattr(images, "pulled", lambda images, **_: seen.append(images))
+    images.here._inner(plan(), "shop", "app1", KNOWN)  # type: ignore[attr-defined]
+    clock = "registry.test:5000/shop/clock:1.1.0"
+    images.FOUND["shop"] = {clock: f"{clock}@sha256:{'b' * 64}"}
+    assert seen[0].make() == [PINNED, f"{clock}@sha256:{'b' * 64}"] and images.RECORDED == {}
+
+
+def test_what_may_fail_before_a_slot_is_touched_comes_before_the_staging() -> None:
+    phases = re.findall(r"phases/(\w+)\.py", (Path(__file__).parents[2] / "deploy.py").read_text())
+    first = phases.index("stage")
+    assert {"preflight", "lock", "infrastructure", "images", "publish"} <= set(phases[:first])
+    assert phases[first + 1] == "open"
 
 
 def test_each_image_is_looked_up_by_one_host(monkeypatch: pytest.MonkeyPatch) -> None:
