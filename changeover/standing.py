@@ -60,13 +60,14 @@ class Standing:
     def __init__(self) -> None:
         self._up: dict[tuple[str, str], int | None] = {}  # those that were healthy, and how long they were up then
         self._away: dict[str, int] = {}
+        self._unheard = 0
         self.starting: set[tuple[str, str]] = set()
-        """(host, container) of those that were not healthy yet, as at the last look."""
+        """(host, container) of those that were not healthy yet, as at the last look; for how long, the caller knows."""
 
     @property
     def missing(self) -> list[str]:
-        """Hosts that did not answer the last look; too few times yet to be given up."""
-        return [host for host, looks in self._away.items() if looks]
+        """Hosts that did not answer the last look, or who asks them; too few times yet to be given up."""
+        return [*(host for host, looks in self._away.items() if looks), *["the coordinator"][: self._unheard]]
 
     def look(
         self, wanted: set[tuple[str, str]], hosts: Mapping[str, Mapping[str, Any]], gateways: Collection[str] = ()
@@ -75,7 +76,7 @@ class Standing:
 
         Arguments: (host, container) that must be up; `hosts` of `changeover status --json`; hosts that must answer too.
         """
-        self.starting = set()
+        self.starting, self._unheard = set(), 0
         here = {host: hosts.get(host, {}) for host in sorted({*gateways, *(host for host, _ in wanted)})}
         for host, said in here.items():
             self._away[host] = 0 if said.get("reachable") else self._away.get(host, 0) + 1
@@ -86,10 +87,17 @@ class Standing:
             *(f"{host} does not answer any more: {here[host].get('error', 'no word')}" for host in lost),
         ]
 
+    def unheard(self, words: str) -> list[str]:
+        """The same after a look of which nothing came back. `words`: what the coordinator said instead."""
+        self._unheard += 1
+        why = f"the coordinator does not say what runs any more: {words or 'no word'}"
+        return [why] if self._unheard >= AWAY else []
+
     def _judge(self, one: tuple[str, str], containers: Mapping[str, Mapping[str, Any]]) -> str | None:
         host, name = one
         said = containers.get(name, {"state": "gone", "healthy": False, "status": "not there"})
-        if said["state"] != "running" or "(unhealthy)" in said["status"]:
+        # What was never healthy may take its start_timeout, also where its checks have given up before.
+        if said["state"] != "running" or "(unhealthy)" in said["status"] and one in self._up:
             return f"{name} on {host} is not up: {said['status']}"
         up, before = uptime(said["status"]), self._up.get(one)
         if one in self._up and (not said["healthy"] or None not in (up, before) and up < before):  # type: ignore[operator]

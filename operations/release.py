@@ -254,7 +254,7 @@ def smoked(plan: Quiet, system: str, txn: str, leased: bool) -> Generator[Functi
 
     def look(state: Any, host: Any) -> bool:
         began = time.monotonic()
-        renew = (lambda: lock.ask(host, "renew", system, "--txn", txn)) if leased else None
+        renew = (lambda: lock.ask(host, "renew", system, "--txn", txn, "--json")) if leased else None
         reasons = smoke.tests(plan.value, system, renew)
         if reasons:
             if leased:
@@ -272,7 +272,7 @@ def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
     Arguments: the coordinator; the system; why, the first of which the hosts' journals keep.
     """
     lease.rest(system)
-    back, words = lock.ask(host, "rollback", system, "--why", reasons[0], limit=lease.BACK)
+    back, words = lock.ask(host, "rollback", system, "--why", reasons[0], "--by", run.actor(), limit=lease.BACK)
     back = back or lease.went_back(host, system, run.txn())  # a person or the lease was faster
     watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
     audited(host, system)

@@ -78,13 +78,11 @@ def _tell(process: subprocess.Popen[bytes], text: str) -> None:
 def _wait(plan: Plan, system: str, process: subprocess.Popen[bytes], limit: float, renew: Renew | None) -> list[str]:
     """Waits for the process's end; the reasons for not waiting any longer."""
     release = plan.systems[system].release
-    end, due = time.monotonic() + limit, 0.0
+    end = time.monotonic() + limit
+    renewal = watch.Renewal(seconds(release.lease), renew) if renew else None
     while process.poll() is None:
-        if renew and time.monotonic() >= due:
-            renewed, words = renew()
-            if not renewed:
-                return [f"the lease could not be renewed: {' '.join(words)}"]
-            due = time.monotonic() + seconds(release.lease) / 3
+        if renewal and (reason := renewal.due()):
+            return [reason]
         if reasons := watch.judge(system, release.max_failed):
             return reasons
         if time.monotonic() >= end:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,11 @@ from pathlib import Path
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
 from changeover.routes import health_paths
+from changeover.settings import App
 from changeover.standing import Standing, expected
 from changeover.words import seconds
 from operations import run
+from operations.ask import spoken
 
 Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> whether it did, and what it said
 
@@ -27,6 +28,8 @@ EVERY = 2.0  # seconds between two looks at the prober's file
 LOOK = 5.0  # seconds between two looks at the containers of all hosts
 OWN_HEALTH = "/nginx-health"  # of a system without any slots there is nothing else to ask
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
+TURN = 120.0  # seconds of a host's turn beside its pause, starts and tests
+BUSY = 3  # exit code of the host command: somebody else is at work
 
 
 def config(plan: Plan, system: str) -> Config | None:
@@ -51,8 +54,20 @@ def config(plan: Plan, system: str) -> Config | None:
         requests=[Request.model_validate(one) for one in asked]
         or [Request(path=path) for path in health_paths(settings, paged) or [OWN_HEALTH]],
         websocket=None if paged else release.websocket,
-        seconds=seconds(release.lease) + seconds(release.soak) + 600 + AFTER,
+        seconds=seconds(release.lease) + seconds(release.soak) + turns(plan, system) + 600 + AFTER,
     )
+
+
+def turns(plan: Plan, system: str) -> float:
+    """Seconds that the turns of a rolling release may take, all of which one prober sees; 0 where there are none."""
+    release = plan.systems[system].release
+    if release.strategy != "rolling":
+        return 0.0
+    services = [one for one in plan.systems[system].services.values() if isinstance(one, App)]
+    # The candidate's; the workers', which the host command waits for twice; and what may begin while it is watched.
+    starts = 4 * max((seconds(one.start_timeout) for one in services), default=0.0)
+    asked = sum(seconds(one.timeout) for service in services for one in (service.ready, service.test) if one)
+    return len(plan.turns(system)) * (seconds(release.pause) + starts + asked + TURN)
 
 
 def start(plan: Plan, system: str, txn: str, when: str = "before the switch") -> str | None:
@@ -79,29 +94,52 @@ def start(plan: Plan, system: str, txn: str, when: str = "before the switch") ->
     return None
 
 
+class Renewal:
+    """The lease of a switch under watch. That somebody is at work on the host is no reason while it lasts."""
+
+    def __init__(self, lease: float, ask: Callable[[], tuple[bool, list[str]]]) -> None:
+        """Arguments: the lease's seconds; what asks the host command to renew it, for a machine (`--json`)."""
+        self._lease, self._ask = lease, ask
+        self._next, self._ends = 0.0, time.monotonic() + lease
+
+    def due(self) -> str | None:
+        """Renews it when a third of it is over; why the release must go back instead, or None."""
+        now = time.monotonic()
+        if now < self._next:
+            return None
+        done, lines = self._ask()
+        if done:
+            self._next, self._ends = now + self._lease / 3, now + self._lease
+            return None
+        said = spoken(lines) or {}
+        if said.get("code") == BUSY and time.monotonic() < self._ends:
+            self._next = time.monotonic() + EVERY
+            return None
+        words = [said["error"], f"next: {said.get('next')}"] if "error" in said else lines
+        return f"the lease could not be renewed: {' '.join(words)}"
+
+
 def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None) -> list[str]:
     """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
-    A host that is silent when the soak is over is asked again, until it answers or is given up.
+    Who is silent when the soak is over is asked again, until it answers or is given up: a host, or the coordinator.
 
     Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed;
     seconds (default: the soak's).
     """
     release = plan.systems[system].release
     began = time.monotonic()
-    end, due, looked = began + (seconds(release.soak) if length is None else length), 0.0, 0.0
+    end, looked = began + (seconds(release.soak) if length is None else length), 0.0
     standing = Standing()
+    renewal = Renewal(seconds(release.lease), lambda: ask("renew", system, "--txn", txn, "--json"))
     while True:
-        if time.monotonic() >= due:
-            renewed, words = ask("renew", system, "--txn", txn)
-            if not renewed:
-                return [f"the lease could not be renewed: {' '.join(words)}"]
-            due = time.monotonic() + seconds(release.lease) / 3
+        if reason := renewal.due():
+            return [reason]
         over = time.monotonic() >= end
         reasons = judge(system, release.max_failed)
         if not reasons and (over or time.monotonic() >= looked + LOOK):  # a look may wait for silent hosts
             looked = time.monotonic()
-            reasons += stands(plan, system, ask, standing, looked - began if over else 0.0)
+            reasons += stands(plan, system, ask, standing, looked - began)
         if reasons or over and not standing.starting and not standing.missing:
             return reasons
         time.sleep(EVERY)
@@ -110,16 +148,15 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
 def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -> list[str]:
     """Why the containers of the live slots ask for going back; one more look at all hosts.
 
-    Arguments: as in soak; what is known of them; seconds since the switch, when the soak is over (0: it is not).
+    Arguments: as in soak; what is known of them; seconds since the switch.
     """
     done, lines = ask("status", system, "--json")
-    try:
-        said = json.loads(lines[0]) if done else {}
-        wanted = expected(plan, system, said.get("slots", {}), said.get("staged", ()), said.get("rolled", ()))
-    except (ValueError, IndexError):
-        wanted, said = {}, {}
-    gateways = [gateway.name for gateway in plan.gateways(system)] if said else []
-    reasons = standing.look(set(wanted), said.get("hosts", {}), gateways)
+    said = spoken(lines) if done else None
+    if said is None or not {"slots", "hosts"} <= set(said):
+        return standing.unheard(" ".join(lines))
+    wanted = expected(plan, system, said["slots"], said.get("staged", ()), said.get("rolled", ()))
+    gateways = [gateway.name for gateway in plan.gateways(system)]
+    reasons = standing.look(set(wanted), said["hosts"], gateways)
     return reasons + [
         f"{name} on {host} is not healthy after {wanted[host, name]:g} s (start_timeout)"
         for host, name in sorted(standing.starting)

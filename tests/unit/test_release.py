@@ -37,6 +37,7 @@ def plan(asked: str | None = "1.1.0") -> Plan:
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(watch, "OPEN", {})
     monkeypatch.setattr(watch, "PROBERS", {})
+    monkeypatch.setattr(release.run, "actor", lambda: "me@here")
     flow.FAILURES.clear()
     yield
 
@@ -134,7 +135,8 @@ def test_the_host_command_knows_all_these_words(asked: list[tuple[str, dict[str,
         release.confirm._inner(plan(None), "shop", live, "T1", "me@here")  # type: ignore[attr-defined]
         release.roll_back._inner("shop", "me@here", "errors")  # type: ignore[attr-defined]
     words = [found["words"] for _, found in asked if "words" in found]
-    words += [["renew", "shop", "--txn", "T1"], ["rollback", "shop", "--why", "1 of 2 probes failed"]]
+    words += [["renew", "shop", "--txn", "T1", "--json"]]
+    words += [["rollback", "shop", "--why", "1 of 2 probes failed", "--by", "me@here"]]
     words += [["lock", "shop", "acquire", "--owner", "T1", "--reason", "a deploy", "--ttl", f"{lock.TTL}s"]]
     words += [["lock", "shop", "release", "--owner", "T1"], ["unhold", "shop", "1.1.0"]]
     verbs = {options.parser().parse_args(one).verb for one in words}
@@ -232,7 +234,7 @@ def test_a_release_that_fails_goes_back_at_once_with_the_reason(run: Run, monkey
     soak(monkeypatch, "2 of 9 probes failed (limit 0)", "first at 14:03")
     done = watched(run, {"changeover rollback": ["shop is back on 1.0.0"]})
     assert done.failed
-    assert done.commands[1].text == f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)'"
+    assert done.commands[1].text == f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)' --by me@here"
     lines = ["2 of 9 probes failed (limit 0)", "first at 14:03", "shop is back on 1.0.0"]
     assert flow.FAILURES["@fake/one"] == lines
     assert watch.OPEN == {"shop": watch.WENT_BACK}

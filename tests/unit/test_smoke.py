@@ -272,6 +272,16 @@ def test_the_lease_is_renewed_meanwhile(
     assert len(renewed) >= 3
 
 
+def test_that_somebody_is_at_work_on_the_host_ends_nothing(
+    server: Small, planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(server)
+    monkeypatch.setattr(watch, "EVERY", 0.3)
+    busy = iter([(False, ['{"code": 3, "error": "shop is busy", "next": "wait"}'])] * 2)
+    assert smoke.tests(planned({"name": "a", "path": "/api"}), "shop", lambda: next(busy, (True, []))) == []
+    assert next(busy, None) is None, "it was asked again"
+
+
 @pytest.mark.parametrize(
     "why, renew", [("lease", (False, ["it is over"])), ("prober", (True, []))], ids=["no lease", "failed probes"]
 )
@@ -304,7 +314,7 @@ def test_a_release_that_passes_is_left_where_it_is(
     monkeypatch.setattr(smoke, "tests", lambda plan, system, renew: [] if renew()[0] else ["?"])
     done = smoked(run, leased=True)
     assert not done.failed
-    assert [c.text for c in done.commands] == ["/usr/local/bin/changeover renew shop --txn T1"]
+    assert [c.text for c in done.commands] == ["/usr/local/bin/changeover renew shop --txn T1 --json"]
 
 
 def test_a_release_that_fails_goes_back_at_once(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:

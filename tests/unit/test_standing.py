@@ -87,6 +87,16 @@ def test_a_host_may_miss_a_look_or_two_but_no_more() -> None:
     assert AWAY == 3
 
 
+def test_what_was_never_healthy_is_starting_whatever_its_checks_say() -> None:
+    """A service that needs longer than its health check's retries; the caller knows its start_timeout."""
+    standing = Standing()
+    slow = [standing.look({WORKER}, hosts((WORKER, f"Up {s} seconds (unhealthy)"))) for s in (40, 45)]
+    assert slow == [[], []] and standing.starting == {WORKER}
+    assert standing.look({WORKER}, hosts((WORKER, "Up 50 seconds (healthy)"))) == [] and not standing.starting
+    (why,) = standing.look({WORKER}, hosts((WORKER, "Up 55 seconds (unhealthy)")))
+    assert why == "worker-green on app2 is not up: Up 55 seconds (unhealthy)"
+
+
 def test_who_is_still_starting_is_known() -> None:
     standing = Standing()
     both = hosts((API, "Up 9 minutes"), (WORKER, "Up 2 seconds (health: starting)"))

@@ -209,10 +209,11 @@ def test_after_each_host_it_is_watched_for_the_pause(run: Run, monkeypatch: pyte
 
 def test_a_host_that_fails_sends_all_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Prober(monkeypatch, soak=["2 of 9 probes failed (limit 0)"])
+    monkeypatch.setattr("operations.run.actor", lambda: "me@here")
     monkeypatch.setattr(lease, "keep", lambda *_: None)
     done = turned(run, {"changeover rollback": ["shop is back on 1.0.0"]})
     assert done.failed and watch.OPEN == {"shop": watch.WENT_BACK}
-    rollback = f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)'"
+    rollback = f"{BINARY} rollback shop --why '2 of 9 probes failed (limit 0)' --by me@here"
     assert [c.text for c in done.commands][:2] == [f"{BINARY} switch shop --host", rollback]
     assert flow.FAILURES["@fake/one"] == ["2 of 9 probes failed (limit 0)", "shop is back on 1.0.0"]
 

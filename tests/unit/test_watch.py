@@ -66,6 +66,17 @@ def test_it_lives_longer_than_lease_and_soak_and_ends_by_itself() -> None:
     assert found and 20 * 60 + 86400 < found.seconds < 20 * 60 + 86400 + 1200
 
 
+def test_one_prober_sees_all_turns_of_a_rolling_release() -> None:
+    def turns(**release: str) -> float:
+        found = watch.config(shop(on_all("shop.release", release)), "shop")
+        assert found
+        return found.seconds - watch.config(shop(), "shop").seconds  # type: ignore[union-attr]
+
+    hosts = len(shop().turns("shop"))
+    assert hosts > 1 and turns(strategy="recreate") == 0
+    assert turns(strategy="rolling", pause="15m") > hosts * (15 * 60 + 2 * 120)
+
+
 def test_without_tls_and_reach_it_asks_the_gateways_own_address() -> None:
     found = watch.config(shop(), "shop")
     assert found and (found.base_url, str(found.address), found.ca) == ("http://shop.test:80", "10.0.0.11", None)
@@ -202,7 +213,7 @@ class HostCommand:
         self.renew, self.status = renew, status
 
     def __call__(self, verb: str, system: str, *words: str) -> tuple[bool, list[str]]:
-        assert system == "shop" and words == (("--txn", "T1") if verb == "renew" else ("--json",))
+        assert system == "shop" and words == (("--txn", "T1", "--json") if verb == "renew" else ("--json",))
         if verb == "renew":
             return self.renew()
         said = self.status()
@@ -259,11 +270,30 @@ def test_a_lease_that_cannot_be_renewed_is_a_reason(
     probers: dict[str, Any], clock: list[float], tmp_path: Path
 ) -> None:
     probers["shop"] = Prober(tmp_path / "p", sample(1))
-    answers = iter([(True, []), (False, ["no switch T1 waits to be confirmed", "next: changeover status shop"])])
+    refused = {"code": 4, "error": "no switch T1 waits to be confirmed", "next": "changeover status shop"}
+    answers = iter([(True, []), (False, [json.dumps(refused)])])
     assert soak(HostCommand(lambda: next(answers))) == [
         "the lease could not be renewed: no switch T1 waits to be confirmed next: changeover status shop"
     ]
     assert clock[0] == 1010, "at the first renewal that failed"
+
+
+BUSY = (False, [json.dumps({"code": 3, "error": "shop is busy: recover by changeover", "next": "wait"})])
+
+
+def test_that_somebody_is_at_work_is_no_reason_while_the_lease_lasts(clock: list[float]) -> None:
+    assert soak(HostCommand(lambda: BUSY if 1010 <= clock[0] < 1028 else (True, []))) == []
+    clock[0] = 1000
+    assert soak(HostCommand(lambda: BUSY if clock[0] >= 1010 else (True, []))) == [
+        "the lease could not be renewed: shop is busy: recover by changeover next: wait"
+    ]
+    assert 1030 <= clock[0] <= 1030 + watch.EVERY, "the lease of 30 s, renewed at 1000, is over"
+
+
+def test_a_coordinator_that_is_silent_cannot_renew(clock: list[float]) -> None:
+    assert soak(HostCommand(lambda: (False, ["edge1 does not answer: within 60 s"]))) == [
+        "the lease could not be renewed: edge1 does not answer: within 60 s"
+    ]
 
 
 def test_a_soak_shorter_than_a_look_still_looks(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
@@ -313,8 +343,31 @@ def test_a_host_that_answers_again_after_the_soak_is_confirmed_with(clock: list[
     assert soak(HostCommand(status=lambda: silent if 1056 <= clock[0] < 1061 else STATUS)) == []
 
 
-def test_a_coordinator_that_does_not_answer_is_judged_by_its_lease(clock: list[float]) -> None:
-    assert soak(HostCommand(status=lambda: None)) == []
+def test_what_is_never_healthy_in_a_long_soak_is_not_waited_for_until_its_end(clock: list[float]) -> None:
+    never = with_app2(healthy=False, status="Up 5 minutes (unhealthy)")
+    reasons = soak(HostCommand(status=lambda: never), soak="1h")
+    assert reasons == ["api-blue on app2 is not healthy after 120 s (start_timeout)"] and clock[0] < 1130
+
+
+@pytest.mark.parametrize("said", [None, {"error": "state.json is damaged"}])
+def test_a_release_is_not_confirmed_unseen(clock: list[float], said: Any) -> None:
+    """A coordinator that renews, but does not say what runs, may miss a look or two, as a host may."""
+    (reason,) = soak(HostCommand(status=lambda: said))
+    assert reason.startswith("the coordinator does not say what runs any more: ")
+    assert clock[0] <= 1000 + 3 * (watch.LOOK + watch.EVERY)
+    clock[0] = 1000
+    assert soak(HostCommand(status=lambda: said if 1056 <= clock[0] < 1061 else STATUS)) == []
+
+
+def test_a_banner_before_the_answer_hides_nothing(clock: list[float]) -> None:
+    command = HostCommand(status=lambda: with_app2(healthy=False, state="restarting", status="Restarting (1)"))
+
+    def ask(*words: str) -> tuple[bool, list[str]]:
+        done, lines = command(*words)
+        return done, ["Authorised use only!", *lines]
+
+    plan = shop(on_all("shop.release", RELEASE))
+    assert watch.soak(plan, "shop", ask, "T1") == ["api-blue on app2 is not up: Restarting (1)"]
 
 
 # --- start and stop
