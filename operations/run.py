@@ -38,6 +38,7 @@ _live: dict[str, Live] = {}
 _instead: dict[str, str] = {}
 _mask: Mask = Mask(())
 _lock = Semaphore()
+HARMLESS = ("preflight.py", "images.py")  # phases that touch no slot
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
 
@@ -54,6 +55,8 @@ def install() -> None:
     def init(inventory: Any, config: Any, initial_limit: Any = None) -> None:
         original(inventory, config, initial_limit=initial_limit)
         _check(inventory, initial_limit)
+        if context and not context.params.get("dry"):
+            _whole(context.params)
         if context:
             from operations import recorder
 
@@ -98,6 +101,19 @@ def _check(hosts: Any, limit: Any) -> None:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         _refuse_with(*(f"error  {line}" for line in missing), count)
     _mask_output(_plan, _secrets)
+
+
+def _whole(params: dict[str, Any]) -> None:
+    """A release is brought by all phases in order: one alone would take the slot of the release before, unseen."""
+    words = [str(word) for word in params.get("operations") or ()]
+    parts = [word for word in words if Path(word).parent.name == "phases" and Path(word).name not in HARMLESS]
+    release = plan().run.release
+    if parts and release:
+        _refuse_with(
+            f"error  {parts[0]} alone brings no release: it would take the slot of the release before",
+            f"next   pyinfra {params.get('inventory')} deploy.py -y --data release={release}",
+            "1 error; nothing was touched",
+        )
 
 
 def _mask_output(checked: fleet.Plan, source: Secrets) -> None:

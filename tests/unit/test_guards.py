@@ -88,6 +88,17 @@ CASES = {
             "1 error; nothing was touched",
         ],
     ),
+    "a phase alone with a release": Case(
+        "inventories/staging.py phases/services.py -y --data release=2.0.0",
+        says=[
+            f"{ERROR}phases/services.py alone brings no release: it would take the slot of the release before",
+            "1 error; nothing was touched",
+        ],
+    ),
+    "a phase that touches no slot": Case(
+        "inventories/staging.py phases/preflight.py -y --data release=2.0.0", 0, connects=True
+    ),
+    "a phase alone with what is live": Case("inventories/staging.py phases/services.py -y", 0, connects=True),
     "damaged state": Case(
         "inventories/staging.py deploy.py -y",
         edge='{"fake_responses": {"state.json": "{"}}',
@@ -130,6 +141,9 @@ def repository(root: Path, case: Case) -> Path:
     (root / "group_data/tiny.py").write_text(case.tiny)
     (root / "deploy.py").write_text(DEPLOY)
     (root / "slow.py").write_text(SLOW)
+    (root / "phases").mkdir()
+    for name in ("preflight", "services"):
+        (root / "phases" / f"{name}.py").write_text(DEPLOY)
     secrets = root / "secrets.env"
     secrets.write_text(case.secrets)
     secrets.chmod(0o600)
