@@ -284,6 +284,6 @@ def audited(host: Any, system: str) -> None:
     holds, words = lock.ask(host, "audit", system, "--verify")
     evidence, source = " ".join(words[:1]), f"changeover audit {system} --verify"
     verdict: Literal["pass", "fail"] = "pass" if holds else "fail"
-    item = f"{system}: the audit's chain holds"
+    item = f"{system}: the audit chain holds"
     flow.CHECKS.append(Check(item=item, source=source, verdict=verdict, evidence=evidence))
     host.log_styled(f"audit: {evidence}", fg="green" if holds else "red")

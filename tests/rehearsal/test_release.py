@@ -48,7 +48,7 @@ def seen_on_the_way(run: support.Run) -> None:
     items = [f"tasktracker: integration tests of api green on {host}" for host in ("app1", "app2")]
     names = ["an authenticated call", "a write, and its event", "an export"]
     items += [f"tasktracker: smoke test: {name}" for name in names]
-    items += ["tasktracker: files before", "tasktracker: files after", "tasktracker: the audit's chain holds"]
+    items += ["tasktracker: files before", "tasktracker: files after", "tasktracker: the audit chain holds"]
     assert sorted(one["item"] for one in checks) == sorted(items)
     assert {one["verdict"] for one in checks} == {"pass"}
     head = next(one["evidence"] for one in checks if "audit" in one["item"])
