@@ -58,7 +58,16 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
         container=next(s.name for s in reversed(specs) if s.service == migrations.service and s.role != "previous"),
         look=Look(plan, system, migrations, secrets),
         timeout=whole_seconds(migrations.timeout),
+        failed=left(plan, system, live),
     )
+
+
+def left(plan: Plan, system: str, live: Live) -> str:
+    """What serves when a migration has failed, and the way on. Arguments: plan; system; what was live before it."""
+    serves = f"{live.release.live} serves as before" if live.release.live else "nothing serves yet"
+    if strategy(plan, system, live) == "recreate":
+        serves = f"{live.release.live} was stopped for it, and comes back when this run ends"
+    return f"nothing was switched; {serves}; mend the migration, then deploy again; sudo changeover status {system}"
 
 
 class Hidden:
@@ -136,7 +145,9 @@ def setup_sql(service: Postgres, password: str) -> str:
 
 
 @operation()
-def migrated(directory: str, container: str, look: Look, timeout: int) -> Generator[StringCommand | FunctionCommand]:
+def migrated(
+    directory: str, container: str, look: Look, timeout: int, failed: str
+) -> Generator[StringCommand | FunctionCommand]:
     """
     The schema is at the release's version: Alembic runs once in the release's image, on one host.
 
@@ -144,17 +155,19 @@ def migrated(directory: str, container: str, look: Look, timeout: int) -> Genera
     + container: the service in whose image and with whose secrets it runs
     + look: gives the schema's state
     + timeout: seconds for the upgrade
+    + failed: what a person reads when it fails, beside why
     """
     if not look().login:
         yield flow.failure([f"{look} takes no login of its owner; run: pyinfra INVENTORY phases/database.py -y -vv"])
-    yield StringCommand(once(directory, container, ["alembic", "upgrade", "head"], timeout))
+    yield StringCommand(once(directory, container, ["alembic", "upgrade", "head"], timeout, failed))
 
 
-def once(directory: str, container: str, words: list[str], timeout: int) -> str:
+def once(directory: str, container: str, words: list[str], timeout: int, failed: str) -> str:
     """A shell line that runs words in a service's image, one at a time on this host.
 
     The container has a fixed name: when the control machine died, its migration may still run; it is waited for,
-    not doubled. Arguments: the compose project's folder; the service; the words; seconds for each wait.
+    not doubled. Arguments: the compose project's folder; the service; the words; seconds for each wait; what is said
+    when they fail.
     """
     name = f"{directory.strip('/').replace('/', '-')}-migrate"
     run = shlex.join([*compose_words(directory, "run", "--rm", "--no-deps", "-T", "--name", name), container, *words])
@@ -164,5 +177,5 @@ def once(directory: str, container: str, words: list[str], timeout: int) -> str:
         f" look: docker logs {name}' >&2; exit 1; }}; docker rm -f {name} >/dev/null 2>&1; fi;"
         f" timeout {timeout} {run} || {{ code=$?; [ $code != 124 ] ||"
         f" echo 'the migration took longer than {timeout} s (migrations.timeout)' >&2;"
-        " echo 'nothing was switched; to an older release goes: sudo changeover rollback SYSTEM' >&2; exit $code; }"
+        f" echo {shlex.quote(failed)} >&2; exit $code; }}"
     )

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from fakes import Outcome
-from plans import good
+from plans import good, on_all
 
 from changeover import fleet
+from changeover.live import Live, Releases
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
 from facts.postgres import Database
-from operations.database import Hidden, Look, migrated, once, prepared, setup_sql
+from operations.database import Hidden, Look, left, migrated, once, prepared, setup_sql
 
 Run = Callable[..., Outcome]
 PASSWORD = "it's a \"canary\\ $HOME"
@@ -80,14 +81,14 @@ def test_a_name_that_sql_keeps_for_itself_is_quoted() -> None:
 
 def migrate(run: Run, state: Database, **responses: Any) -> Outcome:
     named = {"directory": "/srv/shop", "container": "api-blue", "look": lambda: state, "timeout": 600}
-    return run(migrated, responses, **named)
+    return run(migrated, responses, **named, failed=NOTHING)
 
 
 @pytest.mark.parametrize("version", ["", "0001", "0002"])
 def test_a_release_that_rolls_out_has_its_migrations_run_whatever_is_there(run: Run, version: str) -> None:
     done = migrate(run, Database(login=True, version=version))
     (command,) = done.commands
-    assert command.text == once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 600)
+    assert command.text == once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 600, NOTHING)
     assert " run --rm --no-deps -T --name srv-shop-migrate api-blue alembic upgrade head" in command.text
 
 
@@ -103,7 +104,7 @@ def test_a_migration_that_fails_fails_the_host(run: Run) -> None:
 
 
 LONGER = "the migration took longer than 1 s (migrations.timeout)"
-NOTHING = "nothing was switched; to an older release goes: sudo changeover rollback SYSTEM"
+NOTHING = "nothing was switched; it's 1.0.0 that serves"
 DOCKER = """#!/bin/sh
 echo "$@" >> {log}
 case "$1" in
@@ -143,7 +144,7 @@ def test_one_migration_at_a_time_and_each_with_a_limit(
     if running:
         mark.touch()
     done = subprocess.run(
-        ["sh", "-c", once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 1)],
+        ["sh", "-c", once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 1, NOTHING)],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
@@ -151,6 +152,23 @@ def test_one_migration_at_a_time_and_each_with_a_limit(
     )
     assert (done.returncode, done.stderr.strip()) == (code, says)
     assert [line.split()[0] for line in log.read_text().splitlines()] == calls
+
+
+@pytest.mark.parametrize(
+    "strategy, before, says",
+    [
+        ("blue_green", "1.0.0", "1.0.0 serves as before; "),
+        ("rolling", "1.0.0", "1.0.0 serves as before; "),
+        ("recreate", "1.0.0", "1.0.0 was stopped for it, and comes back when this run ends; "),
+        ("recreate", None, "nothing serves yet; "),
+    ],
+)
+def test_after_a_migration_that_failed_a_person_reads_what_serves(strategy: str, before: str | None, says: str) -> None:
+    hosts = good()
+    on_all("release", "1.1.0")(hosts)
+    on_all("shop.release", {"strategy": strategy})(hosts)
+    found = left(fleet.load(hosts), "shop", Live(release=Releases(live=before)))
+    assert found.startswith(f"nothing was switched; {says}") and found.endswith("sudo changeover status shop")
 
 
 def test_what_a_run_carries_about_the_database_shows_no_password() -> None:

@@ -12,7 +12,7 @@ from plans import good, on_all
 
 from changeover import fleet
 from changeover.plan import Plan
-from operations import flow, lease, watch
+from operations import flow, lease, run, watch
 
 
 def plan() -> Plan:
@@ -68,6 +68,7 @@ def test_a_run_that_ends_half_way_goes_back_before_it_leaves(monkeypatch: pytest
     assert watch.OPEN == {"shop": watch.HALF_WAY}
     host.connector.disconnect()
     assert [words[:3] for words in host.asked] == [("rollback", "shop", "--no-hold")]
+    assert host.asked[0][-2:] == ("--by", run.actor()), "whoever ran it"
     assert followed == ["shop"], "the team's commands too"
     assert watch.OPEN == {"shop": watch.WENT_BACK} and host.closed == 1 and lease.HEARTS == {}
 

@@ -356,6 +356,9 @@ def test_a_release_is_not_confirmed_unseen(clock: list[float], said: Any) -> Non
     assert reason.startswith("the coordinator does not say what runs any more: ")
     assert clock[0] <= 1000 + 3 * (watch.LOOK + watch.EVERY)
     clock[0] = 1000
+    (reason,) = soak(HostCommand(status=lambda: STATUS if clock[0] < 1056 else said))
+    assert clock[0] < 1080, "in the last seconds of the soak: too few looks to give it up, and too few to confirm"
+    clock[0] = 1000
     assert soak(HostCommand(status=lambda: said if 1056 <= clock[0] < 1061 else STATUS)) == []
 
 
