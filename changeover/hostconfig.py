@@ -31,6 +31,7 @@ def config(plan: Plan, system: str, host: str) -> str:
         "keep_releases": settings.release.keep,
         "strategy": settings.release.strategy,
         "order": [host.name for host in plan.turns(system)],
+        "migration": migration(plan, system),
         "services": {
             name: {
                 "hosts": [member.name for member in plan.hosts_of(system, name)],
@@ -45,3 +46,16 @@ def config(plan: Plan, system: str, host: str) -> str:
         },
     }
     return json.dumps(values, indent=1, sort_keys=True) + "\n"
+
+
+def migration(plan: Plan, system: str) -> dict[str, str] | None:
+    """Where the schema is changed: host, and the container's fixed name; None where no engine changes one."""
+    found = plan.systems[system].migrations
+    if not found:
+        return None
+    return {"host": plan.hosts_of(system, found.service)[0].name, "container": container(plan.run_dir(system))}
+
+
+def container(directory: str) -> str:
+    """The name of the container that changes the schema. Argument: folder of the compose project."""
+    return f"{directory.strip('/').replace('/', '-')}-migrate"

@@ -47,6 +47,15 @@ def look(site: Site) -> Look:
     return parse(site.system, result.out)
 
 
+def runs(site: Site, name: str) -> bool:
+    """Whether a container runs that is no slot, by its whole name. Raises Stop (1) when the engine does not answer."""
+    result = run.run(["docker", "ps", "-q", "--filter", f"name=^{name}$"], root=site.root, timeout=ASK)
+    if result.code:
+        fact = f"the container engine on {site.me} does not answer: {run.last_line(result)}"
+        raise Stop(FAILED, fact, f"on {site.me}: systemctl status docker")
+    return bool(result.out.strip())
+
+
 def start(site: Site, name: str, release: str | None, *, fresh: bool, wait: float) -> None:
     """A slot runs with a release, and is healthy within `wait` seconds (0: not waited for).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hostcmd import clock, durable, gateway, kept, peers, plan
+from hostcmd import clock, durable, gateway, kept, migration, peers, plan
 from hostcmd.plan import Start
 from hostcmd.site import Site
 from hostcmd.state import State, half_way, other, rolled_back, switched, way_back
@@ -135,11 +135,18 @@ def go_back(site: Site, note: Note, state: State, hold: bool) -> Done:
         raise Stop(
             UNREACHABLE, f"the slot of {back_to} is stopped, and {fact}", next(iter(away.values())).then
         )
+    if not migration.over(site, state):
+        if state["lease"]:
+            migration.decided(site, state, note.why or f"rolled back by {note.by}", hold)
+        stop = migration.refusal(site, back_to)
+        raise Stop(stop.code, f"{stop.fact}, and {back_to} comes back by itself when it has ended", stop.then)
 
     def prepare(new: State) -> None:
         if stopped:  # a host that does not answer keeps nobody on the page; it is told when it is back
             _page_on(site, new, _reason(note, f"release {back_to} comes back"))
             _stop(site, {name: other(slot) for name, slot in slots.items()}, new["seq"])
+            if not migration.over(site, state):  # one that was about to begin has begun by now
+                raise migration.refusal(site, back_to)
         _start(site, way.start, new["seq"], fresh=False, all_of_them=False)
         if not stopped:
             new["warm"] = clock.deadline(site.root, drain)  # starting took its time

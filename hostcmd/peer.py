@@ -210,6 +210,11 @@ def _logs(site: Site, request: dict[str, Any]) -> Answer:
     return {"logs": {name: containers.logs(site, name, lines) for name in names}}
 
 
+def _migration(site: Site, request: dict[str, Any]) -> Answer:
+    """Whether a schema is being changed here, by a deploy that may be gone."""
+    return {"runs": site.migration is not None and containers.runs(site, site.migration[1])}
+
+
 def _prune(site: Site, request: dict[str, Any]) -> Answer:
     from hostcmd import images  # it asks peers, so it cannot be imported above
 
@@ -242,6 +247,7 @@ VERBS: dict[str, Callable[[Site, dict[str, Any]], Answer]] = {
     "flip": _flip,
     "adopt": _adopt,
     "state": _state,
+    "migration": _migration,
     "logs": _logs,
     "prune": _prune,
     "images": _images,

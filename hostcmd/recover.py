@@ -39,7 +39,8 @@ def settle(site: Site) -> list[str]:
         done.append(f"{last['note']['verb']} {last['note']['txn']} had been interrupted and is finished")
     now = load(site)
     if now["lease"] and not clock.left(site.root, now["lease"]):
-        why = f"switch {now['lease']['txn']} was not confirmed within {now['lease']['seconds']:.0f} s"
+        over = f"switch {now['lease']['txn']} was not confirmed within {now['lease']['seconds']:.0f} s"
+        why = now["lease"].get("why") or over
         after = moves.go_back(site, Note("rollback", txn(), BY, why), now, hold=False).state
         done.append(f"{why}: went back to {after['release']['live']}")
     elif now["generation"] and gateway.current(site) > now["generation"]:

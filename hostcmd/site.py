@@ -46,6 +46,7 @@ class Site:
     keep_releases: int
     strategy: str = "blue_green"
     order: tuple[str, ...] = ()  # in which a rolling release takes the hosts
+    migration: tuple[str, str] | None = None  # host and container in which the deploy changes the schema
 
     def path(self, path: str) -> str:
         """A host's path below the root that is worked in."""
@@ -111,6 +112,7 @@ def parse(base: str, values: dict[str, Any]) -> Site:
         )
         for name, one in values["services"].items()
     }
+    migration = values.get("migration")
     return Site(
         root=base,
         system=values["system"],
@@ -127,4 +129,5 @@ def parse(base: str, values: dict[str, Any]) -> Site:
         keep_releases=int(values["keep_releases"]),
         strategy=str(values.get("strategy", "blue_green")),
         order=tuple(values.get("order", values["hosts"])),
+        migration=(str(migration["host"]), str(migration["container"])) if migration else None,
     )

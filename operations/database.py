@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pyinfra import host, inventory
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
+from changeover import hostconfig
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
@@ -169,7 +170,7 @@ def once(directory: str, container: str, words: list[str], timeout: int, failed:
     not doubled. Arguments: the compose project's folder; the service; the words; seconds for each wait; what is said
     when they fail.
     """
-    name = f"{directory.strip('/').replace('/', '-')}-migrate"
+    name = hostconfig.container(directory)
     run = shlex.join([*compose_words(directory, "run", "--rm", "--no-deps", "-T", "--name", name), container, *words])
     return (
         f"if docker inspect {name} >/dev/null 2>&1; then echo 'waiting for the migration of an earlier run';"

@@ -48,6 +48,9 @@ def docker(root: Path, words: list[str]) -> tuple[int, str, str]:
         return images(root, found, words)
     if words[:2] == ["ps", "-aq"]:
         return 0, "".join(f"{name}\n" for name in found["containers"]), ""
+    if words[:2] == ["ps", "-q"]:
+        up = [n for n, one in found["containers"].items() if one["state"] == "running"]
+        return 0, "".join(f"{n}\n" for n in up if f"name=^{n}$" == words[-1]), ""
     if words[:2] == ["container", "inspect"]:
         return 0, "".join(f"{image}\n" for image in used(found)), ""
     if words[0] == "ps":

@@ -53,6 +53,7 @@ def settings(me: str, strategy: str) -> dict:
         "keep_releases": 5,
         "strategy": strategy,
         "order": ("app1", "app2", "edge1", "edge2"),
+        "migration": {"host": "app1", "container": "srv-tasktracker-migrate"},
         "services": services,
     }
 
@@ -109,7 +110,8 @@ class World:
 
     def running(self, host: str) -> list[str]:
         found = fakes.engine(self.root(host))["containers"]
-        return sorted(name[len(SYSTEM) + 1 : -2] for name, one in found.items() if one["state"] == "running")
+        up = [name for name, one in found.items() if one["state"] == "running"]
+        return sorted(name[len(SYSTEM) + 1 : -2] for name in up if name.startswith(f"{SYSTEM}-"))
 
     def serving(self, host: str) -> dict[str, str] | None:
         """What the gateway's symlink says: {service: slot}."""
