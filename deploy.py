@@ -1,4 +1,4 @@
-"""The whole deployment, phase by phase. Each phase also runs alone: pyinfra INVENTORY phases/services.py -y
+"""The whole deployment, phase by phase. Of what is live, each also runs alone: pyinfra INVENTORY phases/services.py -y
 
 A phase begins on any host when the one before has ended on all. A failed step stops the run there.
 """

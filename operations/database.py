@@ -19,7 +19,7 @@ from changeover.words import whole_seconds
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState
 from operations import flow, lease
-from operations.stack import files_of_containers
+from operations.stack import files_of_containers, given
 
 
 @deploy("database")
@@ -49,6 +49,7 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
         return
     if not new_release(plan, system, live):  # a release that was gone back from may have left a newer schema: its own
         return
+    given(name=f"{system}: the schema's release is staged", system=system)
     specs = containers(plan, system, name, live, secrets)
     files_of_containers(plan, system, name, live, secrets)
     if strategy(plan, system, live) == "recreate":

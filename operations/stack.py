@@ -5,10 +5,10 @@ pyinfra's operations are barriers: a layer's operation ends on all hosts before 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
-from pyinfra.api import deploy
+from pyinfra.api import FunctionCommand, deploy, operation
 
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
@@ -18,7 +18,7 @@ from changeover.settings import App, Service
 from changeover.stack import ContainerSpec, containers, rolls_out
 from changeover.strategy import strategy
 from changeover.words import whole_seconds
-from operations import compose, images, lease, ready
+from operations import compose, flow, images, lease, ready
 from operations.files import tree
 
 
@@ -42,6 +42,8 @@ def layer(
     # While a release or settings roll out, what is live stays as it is: compose.yaml may hold newer settings for it.
     as_it_is = [s for s in chosen if s.slot and s.role == "live" and rolls_out(plan, system, live)]
     running = [s for s in chosen if s not in waiting and s not in as_it_is]
+    if rolls_out(plan, system, live) and any(s.role == "candidate" for s in chosen):
+        given(name=f"{system}: the idle slots of layer {number} are the release's", system=system)
     files_of_containers(plan, system, host, live, secrets)
     compose.made(
         name=f"{system}: layer {number} has what the switch starts",
@@ -65,6 +67,7 @@ def made(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> No
     specs = containers(plan, system, host, live, secrets)
     candidates = [spec.name for spec in specs if spec.role == "candidate" and spec.slot]
     if candidates:
+        given(name=f"{system}: the idle slots are the release's", system=system)
         files_of_containers(plan, system, host, live, secrets)
         base = plan.run_dir(system)
         compose.made(name=f"{system}: what replaces the old release is here", directory=base, services=candidates)
@@ -77,6 +80,7 @@ def candidates(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
     specs = containers(plan, system, host, live, secrets)
     chosen = [s for s in specs if s.role == "candidate" and s.slot and takes_traffic(services[s.service])]
     if chosen:
+        given(name=f"{system}: the idle slots of {host} are the release's", system=system)
         lease.still_ours(name=f"{system}: {host}'s turn has come", system=system)
         compose.up(
             name=f"{system}: {chosen[0].release} is up and healthy ({', '.join(s.service for s in chosen)})",
@@ -85,6 +89,28 @@ def candidates(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
             timeout=max(s.start_timeout for s in chosen),
         )
         ready.answers(name=f"{system}: {chosen[0].release} is ready", checks=ready_checks(plan, system, host, chosen))
+
+
+@operation(is_idempotent=False)
+def given(system: str) -> Generator[FunctionCommand]:
+    """
+    This run has staged what it starts; else the idle slots may be the way back, and stay as they are.
+
+    + system: its name
+    """
+
+    def look(state: Any, host: Any) -> bool:
+        return system in images.RECORDED or flow.fail_here(host, unstaged(system))
+
+    yield FunctionCommand(look, (), {})
+
+
+def unstaged(system: str) -> list[str]:
+    """What a person reads when a phase alone would start or migrate what no slot was given to."""
+    return [
+        f"{system}: this run has not staged what it would start: the idle slots may hold the release before",
+        "they stay as they are; all phases in their order do it: pyinfra INVENTORY deploy.py -y",
+    ]
 
 
 def files_of_containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> None:

@@ -178,6 +178,8 @@ class Steps:
         self.made: list[str] = []
         self.up: list[str] = []
         self.asked: list[str] = []
+        self.given: list[str] = []
+        monkeypatch.setattr(stack, "given", lambda name, system: self.given.append(system))
         monkeypatch.setattr(stack, "tree", lambda **_: None)
         monkeypatch.setattr(stack.compose, "made", lambda services, **_: self.made.extend(services))
         monkeypatch.setattr(stack.compose, "up", lambda services, **_: self.up.extend(services))
@@ -207,7 +209,9 @@ def test_who_takes_traffic_is_started_beside_the_live_slot_and_the_others_wait_f
     started: list[str],
     asked: list[str],
 ) -> None:
-    assert Steps(monkeypatch).of(plan(release), live, "app1", 2) == (made, started, asked)
+    steps = Steps(monkeypatch)
+    assert steps.of(plan(release), live, "app1", 2) == (made, started, asked)
+    assert steps.given == ["tasktracker"] * bool(made), "what runs already needs no staging"
 
 
 def test_the_first_layer_is_started_also_while_a_release_rolls_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +270,7 @@ def test_migrations_run_with_a_release_in_its_own_image(
 ) -> None:
     ran: list[str] = []
     monkeypatch.setattr(stack, "tree", lambda **_: None)
+    monkeypatch.setattr(database, "given", lambda **_: None)
     monkeypatch.setattr(database, "migrated", lambda container, **_: ran.append(container))
     database.migrate._inner(plan(release), "tasktracker", host, live, SECRETS)  # type: ignore[attr-defined]
     assert ran == ([container] if container else [])

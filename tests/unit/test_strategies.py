@@ -86,6 +86,8 @@ def test_what_is_started_when_its_turn_comes_is_only_made_before(
 ) -> None:
     seen: dict[str, list[str]] = {"made": [], "up": []}
     checked: list[str] = []
+    given: list[str] = []
+    monkeypatch.setattr(stack, "given", lambda name, system: given.append(system))
     monkeypatch.setattr(stack.lease, "still_ours", lambda name, system: checked.append(system))
     monkeypatch.setattr(stack, "tree", lambda **_: None)
     monkeypatch.setattr(stack.compose, "made", lambda services, **_: seen["made"].extend(services))
@@ -101,6 +103,20 @@ def test_what_is_started_when_its_turn_comes_is_only_made_before(
     seen["made"].clear()
     stack.made._inner(plan(how), "shop", "app1", LIVE, SECRETS)  # type: ignore[attr-defined]
     assert seen["made"] == ["api-green", "clock-green"]
+    assert given == ["shop"] * 3, "layer, turn and replacement each ask whether this run gave the slots away"
+
+
+def test_a_phase_alone_does_not_take_the_slot_of_the_release_before(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack.images, "RECORDED", {})
+    done = run(stack.given, {}, system="shop")
+    assert done.failed and done.commands == []
+    fact, way = flow.FAILURES["@fake/one"]
+    assert "has not staged" in fact and "deploy.py -y" in way
+    flow.FAILURES.clear()
+    monkeypatch.setattr(stack.images, "RECORDED", {"shop": {}})
+    assert not run(stack.given, {}, system="shop").failed and flow.FAILURES == {}
 
 
 @pytest.mark.parametrize("how", ["rolling", "recreate", "blue_green"])
@@ -110,9 +126,10 @@ def test_a_schema_is_not_changed_beside_an_old_release_that_came_back(
     done: list[str] = []
     monkeypatch.setattr(database, "files_of_containers", lambda *_: None)
     monkeypatch.setattr(database.lease, "still_ours", lambda name, system: done.append("asked"))
+    monkeypatch.setattr(database, "given", lambda name, system: done.append("staged"))
     monkeypatch.setattr(database, "migrated", lambda **_: done.append("migrated"))
     database.migrate._inner(plan(how), "shop", "app1", LIVE, SECRETS)  # type: ignore[attr-defined]
-    assert done == ["asked"] * (how == "recreate") + ["migrated"]
+    assert done == ["staged"] + ["asked"] * (how == "recreate") + ["migrated"]
 
 
 @pytest.mark.parametrize("left", [{"opened": {"txn": "T"}}, {"rolled": ["app1"]}])
