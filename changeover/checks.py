@@ -90,6 +90,11 @@ def _group(plan: Plan, system: str, key: str, service: Service, file: str, inven
         yield Problem(file, f"{path}.on", f"no host is in both groups {service.on} and {system}")
     if isinstance(service, App) and service.routes and not plan.systems[system].domain:
         yield Problem(file, f"{path}.routes", f"needs {system}.domain, the name the gateway answers to")
+    if isinstance(service, App) and service.slots and key not in plan.switched(system):
+        of = "layer 1 is replaced in place" if service.layer == 1 else "its image is the same in each release"
+        mend = "give it layer 2 or 3" if service.layer == 1 else "write {release} into it"
+        why = f"{of}, so no slot would ever be switched to; {mend}, or publish instead of slots"
+        yield Problem(file, f"{path}.slots", why)
 
 
 def _values(plan: Plan, system: str, service: str) -> dict[str, str]:
