@@ -30,6 +30,16 @@ def test_asking_what_is_stopped_is_not_why_users_are_not_served(staging: Hosts) 
     assert "max_fails=0;" in upstream_block(text, "dashboard_green_aside"), "its old assets are asked for, too"
 
 
+def test_what_was_under_way_when_the_page_came_on_gets_it_too(staging: Hosts) -> None:  # noqa: F811
+    """A body is read whole first: one that was sent slowly meets what a recreate stopped meanwhile. Tried on 1.26."""
+    text = server(staging, "tasktracker")
+    assert "error_page 502 504 = @cut_off;" in server_block(text), "`=`: the answer there decides the status"
+    after = location(text, "@cut_off").partition("return 502;")[0]
+    assert "if (-f /etc/nginx/slots/tasktracker/maintenance) {" in after, "asked anew: $maintenance is from before"
+    assert "Retry-After 60 always;" in after and 'return 503 "<!doctype html>' in after
+    assert "error_page" not in location(text, "/dashboard/"), "an ordinary location has the server's"
+
+
 def test_a_page_for_users_is_no_health_path(staging: Hosts) -> None:  # noqa: F811
     """The dashboard's health is asked at its front page."""
     text = server(staging, "tasktracker")
