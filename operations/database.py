@@ -21,6 +21,8 @@ from facts.postgres import Database, DatabaseState
 from operations import flow, lease
 from operations.stack import files_of_containers, given
 
+END = 30  # seconds in which a migration's client ends when it is told to
+
 
 @deploy("database")
 def prepare(plan: Plan, system: str, name: str, secrets: Secrets) -> None:
@@ -168,8 +170,8 @@ def once(directory: str, container: str, words: list[str], timeout: int, failed:
     """A shell line that runs words in a service's image, one at a time on this host.
 
     The container has a fixed name: when the control machine died, its migration may still run; it is waited for,
-    not doubled. Arguments: the compose project's folder; the service; the words; seconds for each wait; what is said
-    when they fail.
+    not doubled. One that takes too long is ended itself, not only its client: a way back would wait for it.
+    Arguments: the compose project's folder; the service; the words; seconds for each wait; what is said when they fail.
     """
     name = hostconfig.container(directory)
     run = shlex.join([*compose_words(directory, "run", "--rm", "--no-deps", "-T", "--name", name), container, *words])
@@ -177,7 +179,10 @@ def once(directory: str, container: str, words: list[str], timeout: int, failed:
         f"if docker inspect {name} >/dev/null 2>&1; then echo 'waiting for the migration of an earlier run';"
         f" timeout {timeout} docker wait {name} || {{ echo 'it still runs after {timeout} s;"
         f" look: docker logs {name}' >&2; exit 1; }}; docker rm -f {name} >/dev/null 2>&1; fi;"
-        f" timeout {timeout} {run} || {{ code=$?; [ $code != 124 ] ||"
-        f" echo 'the migration took longer than {timeout} s (migrations.timeout)' >&2;"
+        f" timeout -k {END} {timeout} {run} || {{ code=$?; case $code in"
+        f" 124) echo 'the migration took longer than {timeout} s (migrations.timeout), and was ended' >&2;;"
+        f" 137) echo 'the migration was killed: for want of memory, or after {timeout} s (migrations.timeout)' >&2;;"
+        " esac;"
+        f" case $code in 124|137) docker stop {name} >/dev/null 2>&1;; esac;"
         f" echo {shlex.quote(failed)} >&2; exit $code; }}"
     )

@@ -103,7 +103,8 @@ def test_a_migration_that_fails_fails_the_host(run: Run) -> None:
     assert done.failed and "sqlalchemy.exc.ProgrammingError: no such table" in done.lines
 
 
-LONGER = "the migration took longer than 1 s (migrations.timeout)"
+LONGER = "the migration took longer than 1 s (migrations.timeout), and was ended"
+KILLED = "the migration was killed: for want of memory, or after 1 s (migrations.timeout)"
 NOTHING = "nothing was switched; it's 1.0.0 that serves"
 DOCKER = """#!/bin/sh
 echo "$@" >> {log}
@@ -130,9 +131,10 @@ esac
             "it still runs after 1 s; look: docker logs srv-shop-migrate",
             ["inspect", "wait"],
         ),
-        (False, "", "sleep 9", 124, f"{LONGER}\n{NOTHING}", ["inspect", "compose"]),
+        (False, "", "sleep 9", 124, f"{LONGER}\n{NOTHING}", ["inspect", "compose", "stop"]),
+        (False, "", "exit 137", 137, f"{KILLED}\n{NOTHING}", ["inspect", "compose", "stop"]),
     ],
-    ids=["runs", "fails", "an earlier one ends", "an earlier one does not end", "takes too long"],
+    ids=["runs", "fails", "an earlier one ends", "an earlier one does not end", "takes too long", "is killed"],
 )
 def test_one_migration_at_a_time_and_each_with_a_limit(
     tmp_path: Path, running: bool, wait: str, run_: str, code: int, says: str, calls: list[str]
