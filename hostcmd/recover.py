@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from hostcmd import busy, clock, durable, gateway, kept, moves, peer, peers, state, timers
+from hostcmd import busy, clock, durable, gateway, kept, moves, peer, peers, records, state, timers
 from hostcmd.site import Site
 from hostcmd.state import State
 from hostcmd.stop import PERSON, Stop
@@ -77,6 +77,7 @@ def recover(site: Site) -> list[str]:
 def settle_whatever(site: Site) -> list[str]:
     """As settle; a damaged journal is kept aside, for what state.json says holds."""
     try:
+        records.read(site.kept(JOURNAL))  # whole: settle looks at its end only, and a switch at all of it
         return settle(site)
     except Stop as stop:
         journal = site.kept(JOURNAL)

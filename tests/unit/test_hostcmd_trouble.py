@@ -188,10 +188,14 @@ def test_a_torn_last_line_is_ignored_and_cut_off(switched):
     assert [r["kind"] for r in records.read(str(journal(switched)))][-1] == "end"
 
 
-def test_a_damaged_journal_needs_a_person_and_recover_goes_by_the_state(switched):
+@pytest.mark.parametrize("behind, words", [(0, "confirm tasktracker --txn T1"), (60, "switch tasktracker --txn T9")])
+def test_a_damaged_journal_needs_a_person_and_recover_goes_by_the_state(switched, behind, words):
+    """Also where the damage is so far from the end that nothing but the whole file shows it."""
+    for _ in range(behind):
+        records.append(str(journal(switched)), {**records.read(str(journal(switched)))[-1], "pad": "x" * 5000})
     lines = journal(switched).read_text().splitlines(keepends=True)
     journal(switched).write_text(lines[0].replace('"n":1', '"n":7') + "".join(lines[1:]))
-    code, said = switched.type("confirm tasktracker --txn T1")
+    code, said = switched.type(words)
     assert code == 6 and "line 1 is damaged" in said["error"]
     assert said["next"].startswith("changeover recover tasktracker")
     assert switched.ok("status tasktracker")["release"]["live"] == "1.1.0"
