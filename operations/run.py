@@ -12,6 +12,7 @@ import secrets as random
 import signal
 import socket
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,6 +39,7 @@ _live: dict[str, Live] = {}
 _instead: dict[str, str] = {}
 _mask: Mask = Mask(())
 _lock = Semaphore()
+AT_WORK = 60  # seconds that a change which hosts make by themselves may take to be written down everywhere
 HARMLESS = ("preflight.py", "images.py")  # phases that touch no slot
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
@@ -188,15 +190,24 @@ def _looked_at(system: str, live: Live) -> Live:
 
 def stranger(system: str) -> list[str]:
     """Why the coordinator's word on what is live is not taken: another host knows a newer state. Empty when it is."""
-    here, coordinator = live(system), plan().coordinator(system).name
+    here, coordinator = live(system).seq, plan().coordinator(system).name
     others = [member.name for member in plan().group(system) if member.name != coordinator]
-    found = {name: parse(inventory.get_host(name).get_fact(SystemState, system=system)) for name in others}
+    found = {name: _state(name, system).seq for name in others}
+    end = time.monotonic() + AT_WORK
+    while max(found.values(), default=0) > here and time.monotonic() < end:
+        # what hosts do by themselves (a drain) may be under way: the coordinator writes its own state last
+        time.sleep(1)
+        here = _state(coordinator, system).seq
     return [
-        f"{coordinator}: coordinates {system}, but {name} knows a newer state (seq {state.seq}, here {here.seq}); list "
+        f"{coordinator}: coordinates {system}, but {name} knows a newer state (seq {seq}, here {here}); list "
         f"the old coordinator first in the inventory, or copy {state_path(system)} from {name}"
-        for name, state in found.items()
-        if state.seq > here.seq
+        for name, seq in found.items()
+        if seq > here
     ]
+
+
+def _state(name: str, system: str) -> Live:
+    return parse(inventory.get_host(name).get_fact(SystemState, system=system))
 
 
 def known_release(system: str) -> str | None:
