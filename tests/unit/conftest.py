@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from fakes import run as run  # a fixture
+from watching import clock as clock  # two more
+from watching import probers as probers
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from plans import Hosts, good, on_all, staging_hosts
+from plans import Hosts, on_all, staging_hosts
+from watching import BAD, Change, Prober, T, sample, shop
 
 from changeover import fleet, probe
 from changeover.live import Live
-from changeover.plan import Plan
 from changeover.probe import Sample
 from operations import watch
-
-Change = Callable[[Hosts], None]
-T = "2026-11-21T14:03:0{}.000Z"
-
-
-def shop(*changes: Change) -> Plan:
-    hosts = good()
-    for change in changes:
-        change(hosts)
-    return fleet.load(hosts)
-
 
 # --- what is asked
 
@@ -118,46 +106,6 @@ def test_a_system_without_a_gateway_has_no_prober() -> None:
 # --- what the answers mean
 
 
-def sample(second: int = 0, **changes: Any) -> Sample:
-    return Sample(**{"t": T.format(second), "kind": "h1", "method": "GET", "path": "/x", "ms": 9.0, **changes})
-
-
-class Prober:
-    """A prober that wrote these samples and runs on, or not."""
-
-    def __init__(self, out: Path, *samples: Sample, running: bool = True):
-        self.out, self.running, self.stopped = out, running, 0
-        self.write(*samples)
-
-    def write(self, *samples: Sample) -> None:
-        self.out.write_text("".join(one.line() + "\n" for one in samples))
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> dict[str, Any]:
-        self.stopped += 1
-        return probe.summary(probe.read(self.out))
-
-
-@pytest.fixture
-def probers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    found: dict[str, Any] = {}
-    monkeypatch.setattr(watch, "PROBERS", found)
-    yield found
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """[now]: seconds that pass only when somebody sleeps."""
-    now = [1000.0]
-    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(watch.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    return now
-
-
-BAD = sample(3, error="status 502 instead of 200", status=502, slot="green", method="POST")
-
 
 def test_good_answers_ask_for_nothing(probers: dict[str, Any], tmp_path: Path) -> None:
     probers["shop"] = Prober(tmp_path / "p", sample(1), sample(2))
@@ -191,186 +139,6 @@ def test_a_real_process_runs_until_it_is_stopped(tmp_path: Path) -> None:
         process.communicate(timeout=10)
         assert not prober.running
 
-
-# --- the soak
-
-RELEASE = {"lease": "30s", "soak": "60s"}
-
-
-UP = {"reachable": True, "containers": {"api-blue": {"state": "running", "healthy": True, "status": "Up 9 minutes"}}}
-EDGE = {"reachable": True, "containers": {}}
-STATUS = {"slots": {"api": {"live": "blue"}}, "hosts": {"edge1": EDGE, "app1": UP, "app2": UP}}
-
-
-class HostCommand:
-    """Answers as the coordinator's host command does: renewals by `renew`, looks by `status`."""
-
-    def __init__(
-        self,
-        renew: Callable[[], tuple[bool, list[str]]] = lambda: (True, []),
-        status: Callable[[], Any] = lambda: STATUS,
-    ) -> None:
-        self.renew, self.status = renew, status
-
-    def __call__(self, verb: str, system: str, *words: str) -> tuple[bool, list[str]]:
-        assert system == "shop" and words == (("--txn", "T1", "--json") if verb == "renew" else ("--json",))
-        if verb == "renew":
-            return self.renew()
-        said = self.status()
-        return (True, [json.dumps(said)]) if said else (False, ["edge1 does not answer"])
-
-
-def soak(command: HostCommand, **release: Any) -> list[str]:
-    return watch.soak(shop(on_all("shop.release", {**RELEASE, **release})), "shop", command, "T1")
-
-
-def test_the_lease_is_renewed_every_third_of_it_until_the_soak_is_over(
-    probers: dict[str, Any], clock: list[float], tmp_path: Path
-) -> None:
-    probers["shop"] = Prober(tmp_path / "p", sample(1))
-    renewed: list[float] = []
-
-    def renew() -> tuple[bool, list[str]]:
-        renewed.append(clock[0] - 1000)
-        return True, []
-
-    assert soak(HostCommand(renew)) == []
-    assert renewed == [0, 10, 20, 30, 40, 50, 60]
-    assert clock[0] - 1000 >= 60
-
-
-def test_a_failure_ends_the_soak_at_once(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
-    prober = probers["shop"] = Prober(tmp_path / "p", sample(1))
-
-    def renew() -> tuple[bool, list[str]]:
-        if clock[0] >= 1020:
-            prober.write(sample(1), BAD)
-        return True, []
-
-    reasons = soak(HostCommand(renew))
-    assert reasons[0] == "1 of 2 probes failed (limit 0)" and clock[0] == 1020
-
-
-def test_a_failure_is_acted_on_before_hosts_are_asked(
-    probers: dict[str, Any], clock: list[float], tmp_path: Path
-) -> None:
-    """A look waits for hosts that are silent, and users wait for the way back meanwhile."""
-    probers["shop"] = Prober(tmp_path / "p", BAD)
-    asked: list[float] = []
-    assert soak(HostCommand(status=lambda: asked.append(clock[0]) or STATUS))
-    assert asked == []
-
-
-def test_failures_that_are_allowed_pass(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
-    probers["shop"] = Prober(tmp_path / "p", sample(1), BAD)
-    assert soak(HostCommand(), max_failed=1) == []
-
-
-def test_a_lease_that_cannot_be_renewed_is_a_reason(
-    probers: dict[str, Any], clock: list[float], tmp_path: Path
-) -> None:
-    probers["shop"] = Prober(tmp_path / "p", sample(1))
-    refused = {"code": 4, "error": "no switch T1 waits to be confirmed", "next": "changeover status shop"}
-    answers = iter([(True, []), (False, [json.dumps(refused)])])
-    assert soak(HostCommand(lambda: next(answers))) == [
-        "the lease could not be renewed: no switch T1 waits to be confirmed next: changeover status shop"
-    ]
-    assert clock[0] == 1010, "at the first renewal that failed"
-
-
-BUSY = (False, [json.dumps({"code": 3, "error": "shop is busy: recover by changeover", "next": "wait"})])
-
-
-def test_that_somebody_is_at_work_is_no_reason_while_the_lease_lasts(clock: list[float]) -> None:
-    assert soak(HostCommand(lambda: BUSY if 1010 <= clock[0] < 1028 else (True, []))) == []
-    clock[0] = 1000
-    assert soak(HostCommand(lambda: BUSY if clock[0] >= 1010 else (True, []))) == [
-        "the lease could not be renewed: shop is busy: recover by changeover next: wait"
-    ]
-    assert 1030 <= clock[0] <= 1030 + watch.EVERY, "the lease of 30 s, renewed at 1000, is over"
-
-
-def test_a_coordinator_that_is_silent_cannot_renew(clock: list[float]) -> None:
-    assert soak(HostCommand(lambda: (False, ["edge1 does not answer: within 60 s"]))) == [
-        "the lease could not be renewed: edge1 does not answer: within 60 s"
-    ]
-
-
-def test_a_soak_shorter_than_a_look_still_looks(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
-    probers["shop"] = Prober(tmp_path / "p", sample(1), BAD)
-    assert soak(HostCommand(), lease="30s", soak="1s")
-
-
-def with_app2(**container: Any) -> dict[str, Any]:
-    said = {**UP["containers"]["api-blue"], **container}  # type: ignore[index]
-    app2 = {"reachable": True, "containers": {"api-blue": said}}
-    return {**STATUS, "hosts": {"edge1": EDGE, "app1": UP, "app2": app2}}
-
-
-def test_a_container_that_no_probe_sees_ends_the_soak_too(clock: list[float]) -> None:
-    """One of two hosts: the gateway passes it over, so users and prober see nothing of it. No prober is needed."""
-
-    def status() -> dict[str, Any]:
-        return STATUS if clock[0] < 1020 else with_app2(healthy=False, state="restarting", status="Restarting (1)")
-
-    assert soak(HostCommand(status=status)) == ["api-blue on app2 is not up: Restarting (1)"]
-    assert 1020 <= clock[0] <= 1020 + watch.LOOK + watch.EVERY
-
-
-def test_what_is_not_healthy_when_the_soak_is_over_gets_its_start_timeout(clock: list[float]) -> None:
-    def status() -> dict[str, Any]:
-        starting = with_app2(healthy=False, status="Up 5 seconds (health: starting)")
-        return starting if clock[0] < 1090 else STATUS
-
-    assert soak(HostCommand(status=status)) == []
-    assert 1090 <= clock[0] < 1100
-    clock[0] = 1000
-    never = with_app2(healthy=False, status="Up 5 seconds (health: starting)")
-    assert soak(HostCommand(status=lambda: never)) == ["api-blue on app2 is not healthy after 120 s (start_timeout)"]
-
-
-@pytest.mark.parametrize("host", ["app2", "edge1"])  # a gateway too, where it runs no service of the system
-def test_a_host_that_is_silent_when_the_soak_is_over_is_not_passed_over(clock: list[float], host: str) -> None:
-    """It went away in the last seconds: too few looks to give it up, and too few to confirm without it."""
-    silent = {**STATUS, "hosts": {**STATUS["hosts"], host: {"reachable": False, "error": "no route"}}}  # type: ignore[dict-item]
-    reasons = soak(HostCommand(status=lambda: STATUS if clock[0] < 1056 else silent))
-    assert reasons == [f"{host} does not answer any more: no route"]
-    assert clock[0] < 1090
-
-
-def test_a_host_that_answers_again_after_the_soak_is_confirmed_with(clock: list[float]) -> None:
-    silent = {**STATUS, "hosts": {**STATUS["hosts"], "app2": {"reachable": False, "error": "e"}}}  # type: ignore[dict-item]
-    assert soak(HostCommand(status=lambda: silent if 1056 <= clock[0] < 1061 else STATUS)) == []
-
-
-def test_what_is_never_healthy_in_a_long_soak_is_not_waited_for_until_its_end(clock: list[float]) -> None:
-    never = with_app2(healthy=False, status="Up 5 minutes (unhealthy)")
-    reasons = soak(HostCommand(status=lambda: never), soak="1h")
-    assert reasons == ["api-blue on app2 is not healthy after 120 s (start_timeout)"] and clock[0] < 1130
-
-
-@pytest.mark.parametrize("said", [None, {"error": "state.json is damaged"}])
-def test_a_release_is_not_confirmed_unseen(clock: list[float], said: Any) -> None:
-    """A coordinator that renews, but does not say what runs, may miss a look or two, as a host may."""
-    (reason,) = soak(HostCommand(status=lambda: said))
-    assert reason.startswith("the coordinator does not say what runs any more: ")
-    assert clock[0] <= 1000 + 3 * (watch.LOOK + watch.EVERY)
-    clock[0] = 1000
-    (reason,) = soak(HostCommand(status=lambda: STATUS if clock[0] < 1056 else said))
-    assert clock[0] < 1080, "in the last seconds of the soak: too few looks to give it up, and too few to confirm"
-    clock[0] = 1000
-    assert soak(HostCommand(status=lambda: said if 1056 <= clock[0] < 1061 else STATUS)) == []
-
-
-def test_a_banner_before_the_answer_hides_nothing(clock: list[float]) -> None:
-    command = HostCommand(status=lambda: with_app2(healthy=False, state="restarting", status="Restarting (1)"))
-
-    def ask(*words: str) -> tuple[bool, list[str]]:
-        done, lines = command(*words)
-        return done, ["Authorised use only!", *lines]
-
-    plan = shop(on_all("shop.release", RELEASE))
-    assert watch.soak(plan, "shop", ask, "T1") == ["api-blue on app2 is not up: Restarting (1)"]
 
 
 # --- start and stop
