@@ -77,7 +77,7 @@ def test_settings_are_the_datas(ask_database, database, settings):
     """As the running server has them; what the command line says wins over every file."""
     names = ",".join(f"'{name}'" for name in settings.settings)
     if not names:
-        pytest.skip(f"{database}: the data sets nothing")
+        pytest.skip(f"{database}: its `settings` are empty in group_data, so the server has none to agree with")
     sql = f"select json_object_agg(name, array[current_setting(name), source]) from pg_settings where name in ({names})"
     found = json.loads(query(ask_database, settings.database, sql) or "null") or {}
     problems = []
@@ -93,7 +93,7 @@ def test_schema_is_the_live_releases(fleet, ask_database, database, settings):
     plan, system = fleet.plan, database.system
     migrations = plan.systems[system].migrations
     if not migrations or migrations.database != database.part:
-        pytest.skip(f"{database}: no migrations are declared for it")
+        pytest.skip(f"{database}: group_data declares no `migrations` for it, so no schema version is asked for")
     service = plan.systems[system].services[migrations.service]
     versions = set(query(ask_database, settings.database, "select version_num from alembic_version").split())
     releases = [fleet.live(system).release.live, *sorted(left_since_live(fleet, system))]

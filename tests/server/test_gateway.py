@@ -142,9 +142,9 @@ def test_a_longer_path_is_not_the_route(fleet, route):
     path = f"{prefix}x-is-nobodys"
     others = [place for place in fleet.plan.systems[route.system].services.values() if hasattr(place, "routes")]
     if any(path.startswith(other.rstrip("/")) and other != route.part for app in others for other in app.routes):
-        pytest.skip(f"{route}: another route takes {path}")
+        pytest.skip(f"{route}: {path} belongs to another route by the data, so 404 would be wrong")
     if not prefix:
-        pytest.skip(f"{route}: takes every path")
+        pytest.skip(f"{route}: takes every path by the data, so there is none that must be 404")
     answer = ask(fleet, route, path)
     assert answer["status"] == 404 and NGINX_PAGE in answer["body"], f"{route}: GET {path} is {answer['status']}"
 
