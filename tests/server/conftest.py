@@ -48,7 +48,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for place in places(plan)
             if not limits or any(_matches(limit, place.machine, plan.hosts[place.machine].groups) for limit in limits)
         ]
-        none = pytest.param(None, id="none", marks=pytest.mark.skip(reason=f"the inventory and its data have no {thing}, so there is nothing to look at"))
+        why = f"the inventory and its data have no {thing}, so there is nothing to look at"
+        none = pytest.param(None, id="none", marks=pytest.mark.skip(reason=why))
         metafunc.parametrize(argument, found or [none], ids=str if found else None)
 
 
