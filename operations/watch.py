@@ -26,6 +26,7 @@ SAID: list[str] = []  # what the host command said of switches that users saw so
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
 LOOK = 5.0  # seconds between two looks at the containers of all hosts
+SOON = 0.5  # seconds until a host that was silent is asked again: its time limit was a pause already
 OWN_HEALTH = "/nginx-health"  # of a system without any slots there is nothing else to ask
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
 TURN = 120.0  # seconds of a host's turn beside its pause, starts and tests
@@ -95,7 +96,7 @@ def start(plan: Plan, system: str, txn: str, when: str = "before the switch") ->
 
 
 class Renewal:
-    """The lease of a switch under watch. That somebody is at work on the host is no reason while it lasts."""
+    """The lease of a switch under watch. That the host is busy, or silent, is no reason while it lasts."""
 
     def __init__(self, lease: float, ask: Callable[[], tuple[bool, list[str]]]) -> None:
         """Arguments: the lease's seconds; what asks the host command to renew it, for a machine (`--json`)."""
@@ -112,7 +113,7 @@ class Renewal:
             self._next, self._ends = now + self._lease / 3, now + self._lease
             return None
         said = spoken(lines) or {}
-        if said.get("code") == BUSY and time.monotonic() < self._ends:
+        if said.get("code", BUSY) == BUSY and time.monotonic() < self._ends:
             self._next = time.monotonic() + EVERY
             return None
         words = [said["error"], f"next: {said.get('next')}"] if "error" in said else lines
@@ -137,12 +138,13 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
             return [reason]
         over = time.monotonic() >= end
         reasons = judge(system, release.max_failed)
-        if not reasons and (over or time.monotonic() >= looked + LOOK):  # a look may wait for silent hosts
+        again = over or standing.missing or time.monotonic() >= looked + LOOK
+        if not reasons and again:  # a look may wait for silent hosts
             looked = time.monotonic()
             reasons += stands(plan, system, ask, standing, looked - began)
         if reasons or over and not standing.starting and not standing.missing:
             return reasons
-        time.sleep(EVERY)
+        time.sleep(SOON if standing.missing else EVERY)
 
 
 def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -> list[str]:

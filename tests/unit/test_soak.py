@@ -111,10 +111,21 @@ def test_that_somebody_is_at_work_is_no_reason_while_the_lease_lasts(clock: list
     assert 1030 <= clock[0] <= 1030 + watch.EVERY, "the lease of 30 s, renewed at 1000, is over"
 
 
-def test_a_coordinator_that_is_silent_cannot_renew(clock: list[float]) -> None:
-    assert soak(HostCommand(lambda: (False, ["edge1 does not answer: within 60 s"]))) == [
-        "the lease could not be renewed: edge1 does not answer: within 60 s"
+def test_one_silence_at_a_renewal_is_no_reason_while_the_lease_lasts(clock: list[float]) -> None:
+    silent = (False, ["edge1 does not answer: within 60 s"])
+    assert soak(HostCommand(lambda: silent if 1010 <= clock[0] < 1015 else (True, []))) == []
+    clock[0] = 1000
+    assert soak(HostCommand(lambda: silent)) == ["the lease could not be renewed: edge1 does not answer: within 60 s"]
+    assert 1030 <= clock[0] <= 1030 + watch.EVERY, "the lease of 30 s is over"
+
+
+def test_a_host_that_is_silent_is_asked_again_soon(clock: list[float]) -> None:
+    """Three looks in a row, each of which waits for it itself, and not the pause between two looks as well."""
+    gone = {**STATUS, "hosts": {"edge1": EDGE, "app1": UP, "app2": {"reachable": False, "error": "app2: no route"}}}
+    assert soak(HostCommand(status=lambda: STATUS if clock[0] < 1020 else gone)) == [
+        "app2 does not answer any more: app2: no route"
     ]
+    assert clock[0] <= 1020 + watch.LOOK + watch.EVERY + 2 * watch.SOON
 
 
 def test_a_soak_shorter_than_a_look_still_looks(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
