@@ -16,11 +16,12 @@ class Keys:
 
 
 class PeerKeys(FactBase[Keys]):
-    """Type and base64 of both keys, without comments."""
+    """Type and base64 of both keys, without comments. The first as its private half says: that may be gone alone."""
 
     def command(self) -> str:
-        look = "cut -d' ' -f1,2 {} 2>/dev/null"
-        peer, server = look.format("/etc/changeover/peer_key.pub"), look.format("/etc/ssh/ssh_host_ed25519_key.pub")
+        words = "cut -d' ' -f1,2"
+        peer = f"ssh-keygen -y -f /etc/changeover/peer_key -P '' 2>/dev/null | {words}"
+        server = f"{words} /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null"
         return f'echo "public $({peer})"; echo "host $({server})"'
 
     @staticmethod

@@ -95,7 +95,7 @@ def key(path: str) -> Generator[StringCommand]:
     if host.get_fact(PeerKeys).public:
         host.noop("there is one")
         return
-    yield StringCommand(f"ssh-keygen -q -t ed25519 -N '' -C changeover -f {path}")
+    yield StringCommand(f"rm -f {path} {path}.pub; ssh-keygen -q -t ed25519 -N '' -C changeover -f {path}")
 
 
 @operation()

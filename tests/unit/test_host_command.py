@@ -65,7 +65,7 @@ ADDRESSES = {ONE: "10.0.0.1", TWO: "10.0.0.2"}
 
 
 def keys(name: str) -> dict[str, Any]:
-    return {"peer_key.pub": [f"public ssh-ed25519 KEY-{name}", f"host ssh-ed25519 HOST-{name}"]}
+    return {"/peer_key": [f"public ssh-ed25519 KEY-{name}", f"host ssh-ed25519 HOST-{name}"]}
 
 
 def files(done: Outcome) -> dict[str, tuple[str, str, list[str]]]:
@@ -124,7 +124,7 @@ def test_the_folders_are_roots_so_that_the_user_gives_itself_no_key(run: Run) ->
 
 
 def test_a_host_without_a_key_is_no_line(run: Run) -> None:
-    made = files(run(host_command.peers, keys("one"), {"peer_key.pub": ["public ", "host "]}, addresses=ADDRESSES))
+    made = files(run(host_command.peers, keys("one"), {"/peer_key": ["public ", "host "]}, addresses=ADDRESSES))
     assert len(made["/var/lib/changeover/peer/.ssh/authorized_keys"][2]) == 1
     assert made["/etc/changeover/known_hosts"][2] == ["10.0.0.1 ssh-ed25519 HOST-one"]
 
@@ -149,6 +149,7 @@ def test_ssh_itself_takes_the_lines_that_are_written(tmp_path: Path) -> None:
 def test_a_key_is_made_once_and_its_private_half_stays_there(run: Run) -> None:
     done = run(host_command.key, {}, path="/etc/changeover/peer_key")
     assert [c.text for c in done.commands] == [
+        "rm -f /etc/changeover/peer_key /etc/changeover/peer_key.pub; "
         "ssh-keygen -q -t ed25519 -N '' -C changeover -f /etc/changeover/peer_key"
     ]
     again = run(host_command.key, keys("one"), path="/etc/changeover/peer_key")
@@ -157,8 +158,9 @@ def test_a_key_is_made_once_and_its_private_half_stays_there(run: Run) -> None:
 
 def test_only_public_halves_are_read() -> None:
     command = PeerKeys().command()
-    assert "/etc/changeover/peer_key.pub" in command and "ssh_host_ed25519_key.pub" in command
-    assert "peer_key " not in command and "_key;" not in command
+    read = ["cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub", "ssh-keygen -y -f /etc/changeover/peer_key "]
+    assert all(words in command for words in read), "a public half alone would be no key"
+    assert command.count("_key") == 2
     assert PeerKeys().process(["public ssh-ed25519 A", "host "]) == Keys("ssh-ed25519 A", "")
 
 
