@@ -71,6 +71,7 @@ class Seen:
     pages: list[tuple[float, int, str | None]] = field(default_factory=list)
     health: list[tuple[float, int, str | None]] = field(default_factory=list)
     own: set[int] = field(default_factory=set)
+    assets: set[int] = field(default_factory=set)
 
     def statuses(self) -> set[int]:
         return {status for _, status, _ in self.pages}
@@ -85,6 +86,9 @@ class Seen:
 def looking(client: httpx.Client) -> Iterator[Seen]:
     """Asks a route, the application's health and the gateway's own, one after the other, until the end."""
     seen, stop = Seen(), threading.Event()
+    link = re.search(r'href="(assets/[^"]+)"', client.get("/dashboard/").text)
+    assert link
+    asset = f"/dashboard/{link[1]}"
 
     def ask() -> None:
         while not stop.wait(0.05):
@@ -92,6 +96,8 @@ def looking(client: httpx.Client) -> Iterator[Seen]:
                 answer = client.get(path)
                 into.append((time.monotonic(), answer.status_code, answer.headers.get("retry-after")))
             seen.own.add(client.get("/nginx-health").status_code)
+            # The query changes, so that nothing comes from the cache.
+            seen.assets.add(client.get(f"{asset}?{time.monotonic()}").status_code)
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -169,6 +175,7 @@ def test_a_recreated_release_is_a_page_and_then_the_new_one(gateway, tmp_path):
     assert seen.statuses() == {200, 503}, "the page, and nothing else"
     assert {after for _, status, after in seen.pages if status == 503} == {"60"}
     assert seen.own == {200} and {status for _, status, _ in seen.health} <= {200, 503}
+    assert seen.assets - {404} <= {200, 503}, "404: this release has another, and the page is not asked for it"
     said = re.search(r"the maintenance page was on for (\d+\.\d) s", run.text)
     assert said and abs(float(said[1]) - seen.page()) < 3, (said, seen.page())
     assert live()["release"]["live"] == release
