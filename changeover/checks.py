@@ -63,6 +63,10 @@ def _fleet(plan: Plan, file: str, inventory: str) -> Iterable[Problem]:
         gateway.image, file, "fleet.gateway.image", registry=plan.fleet.registry, mirror=plan.fleet.mirror
     )
     yield from _braces(plan.fleet.secrets_file, ("environment",), file, "fleet.secrets_file")
+    for number, word in enumerate(command := plan.fleet.secrets_command):
+        yield from _braces(word, ("name", "system", "environment"), file, f"fleet.secrets_command.{number}")
+    if command and not any("{name}" in word for word in command):
+        yield Problem(file, "fleet.secrets_command", "names no {name}, so that every secret would have one value")
 
 
 def _system(plan: Plan, name: str, file: str, system: System, inventory: str) -> Iterable[Problem]:

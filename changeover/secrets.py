@@ -1,44 +1,66 @@
-"""Where secret values come from: the environment, then one 0600 file. Resolved at use, never kept in host data."""
+"""Secret values, looked up by name: in the environment, then in one file, then from a command.
+
+Resolved at use, never kept in host data.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import re
-import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+from changeover import secret_sources as sources
+from changeover.secret_sources import SourceError, TookTooLong
+from changeover.words import seconds
+
+if TYPE_CHECKING:
+    from changeover.plan import Plan
 
 SHORTEST = 4  # characters; shorter values would mask ordinary words
+TIMEOUT = 20.0  # seconds for a command
 
 
 class Secrets:
-    """Looks secrets up by name. `<SYSTEM>_<NAME>` wins over `<NAME>`, so that systems can differ.
+    """Looks secrets up by name, in the order of docs/adopt.md.
 
-    Arguments: the file's path (it may be absent), and the environment (default: the process's).
+    `<SYSTEM>_<NAME>` wins over `<NAME>`, so that systems can differ; the environment wins over the file; a command is
+    asked for what is in neither. Arguments: the file's path (it may be absent), plain or encrypted with age; the
+    environment (default: the process's); the file of the age identity, which the environment may name as well; the
+    words of the command, with {name}, {system} and {environment}; seconds for each of its answers; the environment's
+    name.
     """
 
-    def __init__(self, file: Path, environ: Mapping[str, str] = os.environ):
+    def __init__(
+        self,
+        file: Path,
+        environ: Mapping[str, str] = os.environ,
+        identity: Path | None = None,
+        command: Sequence[str] = (),
+        timeout: float = TIMEOUT,
+        environment: str = "",
+    ):
         self.file = file
         self._environ = environ
+        self._identity = Path(environ[sources.IDENTITY]) if environ.get(sources.IDENTITY) else identity
+        self._command, self._timeout, self._environment = command, timeout, environment
         self._values: dict[str, str] | None = None
+        self._answers: dict[tuple[str, ...], str | SourceError] = {}
 
     def problems(self, wanted: Iterable[tuple[str, str]]) -> list[str]:
         """One line for each (system, name) that is nowhere, and for a file that others can read."""
         found = []
         try:
-            mode = stat.S_IMODE(self.file.stat().st_mode) if self.file.exists() else 0
-            if mode & 0o077:
-                found.append(f"{self.file}  is readable by others (mode {mode:04o}); run: chmod 600 {self.file}")
+            if not sources.is_encrypted(self.file):
+                sources.private(self.file)
+        except SourceError as error:
+            found.append(str(error))
+        try:
             self._file_values()
-        except OSError as error:
-            return [*found, f"{self.file}  cannot be read: {error.strerror}"]
-        except UnicodeDecodeError:
-            return [*found, f"{self.file}  is no UTF-8 text"]
-        except ValueError as error:
-            return [*found, f"{self.file}  {error}"]
+        except SourceError as error:
+            return list(dict.fromkeys([*found, str(error)]))
         return found + [self._missing(*one) for one in wanted if self._find(*one) is None]
 
     def get(self, system: str, name: str) -> str:
@@ -49,11 +71,13 @@ class Secrets:
         return value
 
     def _missing(self, system: str, name: str) -> str:
-        return f"secret {name} (system {system}) is in neither the environment nor {self.file}"
+        text = f"secret {name} (system {system}) is in neither the environment nor {self.file}"
+        answer = self._answer(system, name)
+        return f"{text}, and {answer}" if answer is not None else text
 
     def _file_values(self) -> dict[str, str]:
         if self._values is None:
-            self._values = read_env(self.file.read_bytes().decode("utf-8-sig")) if self.file.exists() else {}
+            self._values = sources.read(self.file, self._identity)
         return self._values
 
     def _find(self, system: str, name: str) -> str | None:
@@ -62,34 +86,48 @@ class Secrets:
             for source in (self._environ, values):
                 if source.get(key):
                     return source[key]
-        return None
+        answer = self._answer(system, name)
+        return answer if isinstance(answer, str) else None
+
+    def _answer(self, system: str, name: str) -> str | SourceError | None:
+        """What the command answers, asked once; None without a command."""
+        if not self._command:
+            return None
+        given = {"name": name, "system": system, "environment": self._environment}
+        words = tuple(word.format(**given) for word in self._command)
+        if words not in self._answers:
+            self._answers[words] = self._ask(words)
+        return self._answers[words]
+
+    def _ask(self, words: tuple[str, ...]) -> str | SourceError:
+        if any(isinstance(answer, TookTooLong) for answer in self._answers.values()):
+            return SourceError("the command was not asked for it, as it took too long for another")
+        try:
+            return sources.ask(words, self._timeout)
+        except SourceError as error:
+            return error
 
 
-def read_env(text: str) -> dict[str, str]:
-    """NAME=value lines; blank lines and # comments are skipped, one pair of quotes around a value is taken off.
-
-    Raises ValueError with the number of a line (never its text) that is none of these.
-    """
-    values = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        name, found, value = line.strip().partition("=")
-        name = name.removeprefix("export ").strip()
-        if not line.strip() or name.startswith("#"):
-            continue
-        if not found or not NAME.fullmatch(name):
-            raise ValueError(f"line {number} is no NAME=value")
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        values[name] = value
-    return values
+def of(plan: Plan, folder: Path = Path()) -> Secrets:
+    """Where the secrets of a plan come from. Arguments: the plan; the folder that its paths are relative to."""
+    fleet = plan.fleet
+    identity = folder / Path(fleet.secrets_identity).expanduser() if fleet.secrets_identity else None
+    return Secrets(
+        folder / plan.secrets_file(),
+        identity=identity,
+        command=fleet.secrets_command,
+        timeout=seconds(fleet.secrets_timeout),
+        environment=fleet.environment,
+    )
 
 
 class Mask:
-    """Takes secret values out of text that is shown or kept: themselves, and as a URL holds them."""
+    """Takes secret values out of text that is shown or kept: themselves, and as URLs, JSON and logs hold them."""
 
     def __init__(self, values: Iterable[str]):
-        found = {form for value in values if len(value) >= SHORTEST for form in (value, quote(value, safe=""))}
+        # What hosts print comes line by line, so each line of a value is one, too.
+        lines = {line.strip() for value in values for line in (value, *value.splitlines())}
+        found = {form for line in lines if len(line) >= SHORTEST for form in _forms(line)}
         self._values = sorted(found, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -97,3 +135,8 @@ class Mask:
         for value in self._values:
             text = text.replace(value, "*MASKED*")
         return text
+
+
+def _forms(value: str) -> set[str]:
+    """A value as it is, in a URL, in JSON, in SQL, and as Python shows it."""
+    return {value, quote(value, safe=""), json.dumps(value)[1:-1], value.replace("'", "''"), repr(value)[1:-1]}

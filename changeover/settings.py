@@ -119,7 +119,19 @@ class Fleet(Strict):
         "deploy", pattern=USER, description="user that is made; in group docker, so as good as root"
     )
     deploy_keys: list[str] = Field([], description="public SSH keys that may log in as the deploy user")
-    secrets_file: str = Field("secrets/{environment}.env", description="NAME=value lines, mode 0600, never in git")
+    secrets_file: str = Field(
+        "secrets/{environment}.env",
+        description="NAME=value lines: with mode 0600 and never in git, or encrypted with age",
+    )
+    secrets_identity: Text | None = Field(
+        None, description="file of the age identity that opens secrets_file, mode 0600; CHANGEOVER_AGE_IDENTITY wins"
+    )
+    secrets_command: list[Text] = Field(
+        [],
+        description="words of a command that prints the value of a secret that is in neither the environment nor the "
+        "file; {name} {system} {environment} are filled in",
+    )
+    secrets_timeout: Duration = Field("20s", description="longest time for each answer of secrets_command")
     gateway: Gateway = Field(Gateway(), description="the nginx of the edge hosts")
 
 

@@ -25,6 +25,7 @@ from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_state
 
 from changeover import fleet, stack
+from changeover import secrets as secret_values
 from changeover.live import Live, parse
 from changeover.problems import SettingsError
 from changeover.secrets import Mask, Secrets
@@ -98,7 +99,7 @@ def _check(hosts: Any, limit: Any) -> None:
         _refuse_with(str(error))
     if limit is not None and _plan.run.release:
         _refuse_with("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
-    _secrets = Secrets(_plan.secrets_file())
+    _secrets = secret_values.of(_plan)
     if missing := [*_secrets.problems(_plan.secrets_wanted()), *_missing_files(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         _refuse_with(*(f"error  {line}" for line in missing), count)

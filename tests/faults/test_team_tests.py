@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from changeover.secrets import read_env
+from changeover.secret_sources import read_env
 from tests.faults.test_release import QUICK, one_release_live, other, served  # noqa: F401  (one is a fixture)
 from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
 from tests.support import ROOT, Run, changeover, data, live, pyinfra

@@ -19,11 +19,10 @@ import pytest
 import testinfra
 
 import hostcmd.state
-from changeover import fleet, gateway
+from changeover import fleet, gateway, secrets
 from changeover.files import Directory, File
 from changeover.live import Live, other, parse
 from changeover.problems import SettingsError
-from changeover.secrets import Secrets
 from changeover.stack import ContainerSpec, containers
 from facts.files import differs
 from facts.host import STATE_DIR, state_path
@@ -79,7 +78,7 @@ class FleetUnderTest:
             self.plan = fleet.load([(h.name, [g for g in h.groups if g != "all"], h.data) for h in hosts])
         except SettingsError as error:
             raise InventoryError(f"inventory {inventory}: the settings are not right\n{error}") from None
-        self.secrets = Secrets(ROOT / self.plan.secrets_file())
+        self.secrets = secrets.of(self.plan, ROOT)
         self.notes: list[str] = []  # what is allowed but worth a line; printed at the end
         self._data = {h.name: h.data for h in hosts}
         self._looks: dict[str, dict[str, Any] | str] = {}

@@ -1,4 +1,4 @@
-"""Secrets come from the environment or one private file; what is missing is named, and no value is ever shown."""
+"""Secrets come from the environment, one file, a command; what is missing is named, and no value is ever shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from changeover.secrets import Mask, Secrets, read_env
+from changeover.secret_sources import read_env
+from changeover.secrets import Mask, Secrets
 
 VALUE = "hunter2"
 
@@ -107,3 +108,9 @@ def test_values_are_masked_as_they_are_and_as_a_url_holds_them():
     shown = mask("DSN postgres://me:s3cr3t%2F%40word@db failed; s3cr3t/@word; longer-s3cr3t/@word; abc")
     assert "s3cr3t" not in shown
     assert shown == "DSN postgres://me:*MASKED*@db failed; *MASKED*; *MASKED*; abc", "three letters are no secret"
+
+
+def test_each_line_of_a_value_is_masked_and_each_way_it_is_written():
+    mask = Mask(["-----BEGIN KEY-----\nfirst+line\nlast'line\n", 'a"b\\c"d'])
+    shown = mask('first+line | last\'line | last\'\'line | {"key": "a\\"b\\\\c\\"d"} | a"b\\c"d | first%2Bline')
+    assert shown == '*MASKED* | *MASKED* | *MASKED* | {"key": "*MASKED*"} | *MASKED* | *MASKED*'
