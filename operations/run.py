@@ -6,8 +6,8 @@ read and before anything connects; facts/pyinfra.md lists the exit codes that wo
 
 from __future__ import annotations
 
+import atexit
 import getpass
-import logging
 import secrets as random
 import signal
 import socket
@@ -19,9 +19,8 @@ from typing import Any, NoReturn
 
 import click
 from gevent.lock import Semaphore
-from pyinfra import inventory, logger
+from pyinfra import inventory
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_state
 
 from changeover import fleet, stack
@@ -120,17 +119,24 @@ def _whole(params: dict[str, Any]) -> None:
 
 
 def _mask_output(checked: fleet.Plan, source: Secrets) -> None:
-    """From here on nothing that pyinfra prints holds a secret: hosts may say anything, a container's last lines too."""
+    """From here on nothing that this process prints holds a secret: hosts, containers and errors may say anything."""
     global _mask
     _mask = Mask(source.get(system, name) for system, name in checked.secrets_wanted())
-    logger.addFilter(_masked)
-    set_echo(lambda message=None, **how: click.echo(mask(message) if isinstance(message, str) else message, **how))
+    for stream in (sys.stdout, sys.stderr):
+        _masked(stream)
+    atexit.register(_mask_file, Path("pyinfra-debug.log"), time.time())
 
 
-def _masked(record: logging.LogRecord) -> bool:
-    if isinstance(record.msg, str):
-        record.msg, record.args = mask(record.getMessage()), ()
-    return True
+def _masked(stream: Any) -> None:
+    write = stream.write
+    stream.write = lambda text: write(mask(text))
+
+
+def _mask_file(file: Path, since: float) -> None:
+    """What pyinfra wrote of an error inside it, which may quote a host. Arguments: the file; when this run began."""
+    if file.exists() and file.stat().st_mtime >= since:
+        file.chmod(0o600)
+        file.write_text(mask(file.read_text()))
 
 
 def _missing_files(checked: fleet.Plan) -> list[str]:

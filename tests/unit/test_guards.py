@@ -42,6 +42,14 @@ Path(f"seen-{host.name[6:]}").touch()
 print("live", run.live("tiny"))
 flow.barrier(name="all are here")
 """
+INSIDE = DEPLOY + """
+from pyinfra.api import operation
+@operation()
+def boom():
+    raise ValueError("planted/canary inside")
+    yield
+boom(name="boom")
+"""
 SLOW = DEPLOY + 'from pyinfra.operations import server\nserver.shell(name="slow", commands=["sleep 60"])\n'
 
 
@@ -140,7 +148,8 @@ def repository(root: Path, case: Case) -> Path:
     (root / "group_data/all.py").write_text(ALL)
     (root / "group_data/tiny.py").write_text(case.tiny)
     (root / "deploy.py").write_text(DEPLOY)
-    (root / "slow.py").write_text(SLOW)
+    for name, text in {"slow": SLOW, "inside": INSIDE}.items():
+        (root / f"{name}.py").write_text(text)
     (root / "phases").mkdir()
     for name in ("preflight", "services"):
         (root / "phases" / f"{name}.py").write_text(DEPLOY)
@@ -209,6 +218,16 @@ def test_a_good_run_reached_every_host(runs: dict[str, Ended]) -> None:
 def test_no_secret_is_printed(runs: dict[str, Ended]) -> None:
     for planted in ("TOKEN=x", "planted/canary"):
         assert not [name for name, run in runs.items() if planted in "\n".join(run.lines)]
+
+
+def test_an_error_inside_that_quotes_a_secret(tmp_path: Path) -> None:
+    """Its trace is shown by gevent and pyinfra, and kept in pyinfra's own log."""
+    root = repository(tmp_path, Case("", secrets="TOKEN=planted/canary\n"))
+    text = "\n".join(end(start(root, "inventories/staging.py inside.py -y"), root).lines)
+    log = root / "pyinfra-debug.log"
+    for shown in (text, log.read_text()):
+        assert "*MASKED* inside" in shown and "planted/canary" not in shown
+    assert log.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
