@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from hostcmd import durable, kept, peers, run, state
+from hostcmd import kept, peers, run, written
 from hostcmd.site import Site, load, systems
 from hostcmd.state import State
 
@@ -64,7 +64,7 @@ def _kept_by_all(site: Site, own: State) -> set[str]:
     found = kept.images(own, kept.kept(own, site.keep_releases))
     for name in set(systems(site.root)) - {site.system}:
         one = load(site.root, name)
-        now = state.parse(durable.read(one.kept("state.json")))
+        now = written.state(one)
         found |= kept.images(now, kept.kept(now, one.keep_releases))
     return found
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any
 
-from hostcmd import busy, containers, durable, gateway, state
+from hostcmd import busy, containers, durable, gateway, state, written
 from hostcmd.site import Site, load, systems
 from hostcmd.site import root as base
 from hostcmd.stop import PERSON, STALE, USAGE, Stop
@@ -63,7 +63,7 @@ def answer(root: str, request: dict[str, Any]) -> Answer:
 
 def copy_of_state(site: Site) -> dict[str, Any]:
     """This host's state.json."""
-    return state.parse(durable.read(site.kept("state.json")))
+    return written.state(site)
 
 
 def _own_seq(site: Site) -> int:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hostcmd import audit, clock, durable, peers, records, timers
+from hostcmd import audit, clock, durable, peers, records, timers, written
 from hostcmd.plan import hosts_of
 from hostcmd.site import Site
-from hostcmd.state import State, containers, dump, owe, page, parse, whole
+from hostcmd.state import State, containers, dump, owe, page, whole
 from hostcmd.stop import FAILED, PERSON, Stop
 
 JOURNAL = "journal.jsonl"
@@ -42,10 +42,7 @@ class Done:
 
 def load(site: Site) -> State:
     """The state as it is written down. Raises Stop (6)."""
-    try:
-        return parse(durable.read(site.kept("state.json")))
-    except ValueError as error:
-        return parse(f"no text: {error}")
+    return written.state(site)
 
 
 def last_entry(site: Site) -> Entry | None:

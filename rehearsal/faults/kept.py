@@ -123,7 +123,7 @@ FAULTS = [
         breaks=on(COORDINATOR, f"rm {STATE}"),
         at=f.LAYER_2,
         mends=copied,
-        says=("state", "copy"),
+        says=("state.json on edge1 is gone", "from another host"),
         unreadable=True,
     ),
     Fault(

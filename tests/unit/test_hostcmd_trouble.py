@@ -227,8 +227,22 @@ def test_damaged_state_needs_a_person(switched):
     assert "/var/lib/changeover/tasktracker/state.json" in said["next"]
 
 
-def test_a_coordinator_that_lost_its_state_is_told_so(switched):
+@pytest.mark.parametrize("words", ["status", "stage --release 1.1.0", "rollback", "recover"])
+def test_a_lost_state_is_not_taken_for_a_first_installation(switched, words):
+    path = switched.root("edge1") / "var/lib/changeover/tasktracker/state.json"
+    path.unlink()
+    verb, *rest = words.split()
+    code, said = switched.type(" ".join([verb, "tasktracker", *rest]))
+    assert code == 6 and "state.json on edge1 is gone" in said["error"] and "from another host" in said["next"]
+    path.write_text((switched.root("app1") / "var/lib/changeover/tasktracker/state.json").read_text())
+    switched.ok("recover tasktracker")
+    switched.ok("rollback tasktracker")
+    all_serve(switched, BLUE)
+
+
+def test_a_coordinator_that_lost_everything_is_told_so(switched):
     (switched.root("edge1") / "var/lib/changeover/tasktracker/state.json").unlink()
+    (switched.root("edge1") / "var/lib/changeover/tasktracker/audit.jsonl").unlink()
     journal(switched).unlink()
     switched.ok("stage tasktracker --release 1.1.0")
     code, said = switched.type("switch tasktracker --lease 90")
