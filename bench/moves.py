@@ -11,9 +11,10 @@ from typing import Any
 
 from bench.hosts import COORDINATOR, SYSTEM, Hosts, Typed
 from bench.run import BenchError
-from bench.traffic import Window, last_on
+from bench.traffic import Window, last_on, latencies
 from rehearsal.load.clients import Sent
 
+QUIET = 2.0  # seconds from a move from which on it is rest
 AFTER = 0.5  # seconds after a command has returned that still count as its own
 UPLOADS = 6.0  # seconds until what was on its way at a switch has come to its slot; `drain` without --now waits longer
 READY = 120.0  # seconds for a stopped slot to be healthy
@@ -94,6 +95,17 @@ def everywhere(do: Any, where: dict[str, list[str]]) -> None:
     """Calls `do` for each host and its names, at the same time."""
     with ThreadPoolExecutor(len(where)) as pool:
         list(pool.map(do, where, where.values()))
+
+
+def latency(sent: Sequence[Sent], made: Sequence[Move]) -> dict[str, dict[str, Any]]:
+    """Count, failures and latency in ms at rest, in each kind of move, and in all between running slots. Pure."""
+    windows = [move.window() for move in made]
+    warm = [Window("move", *one[1:]) for one in windows if one.kind in (SWITCH, BACK)]
+    flips = [Window("flip", move.last.moved - 0.5, move.last.moved + 1.5) for move in made if move.kind != DRAIN]
+    found = latencies(sent, windows, QUIET)
+    for name, times in (("move", warm), ("flip", flips)):
+        found[name] = latencies(sent, times, 0).get(name, {})
+    return found
 
 
 def last_requests(sent: Sequence[Sent], moves: Sequence[Move]) -> dict[str, list[float]]:

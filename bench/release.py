@@ -12,13 +12,11 @@ from bench import control, moves
 from bench.hosts import COORDINATOR, FOLDER, Hosts, borrowed, deploy, other
 from bench.moves import Move
 from bench.run import BenchError
-from bench.traffic import Window, latencies
 from rehearsal.errors import RehearsalError
 from rehearsal.load import beside
 
 RATE = 220  # requests a second that are tried; clients that are late do not make up, so fewer come of it
 SOCKETS = 200
-QUIET = 2.0  # seconds from a move from which on it is rest
 STILL = 30.0  # seconds at rest before the first move
 PERIOD = 15.0  # seconds for a way back and a switch
 DRAIN_EVERY = 10  # ways back and forth after which the idle slot is stopped: the next way back starts it
@@ -96,7 +94,7 @@ def measure(requests: int, times: int) -> dict[str, Any]:
         except RehearsalError as error:
             raise BenchError(error.text().removeprefix("error  ")) from None
         controls = control.measure(hosts, folder, load)
-        return {**judged(running, journey.moves), "rate": RATE, "quiet": QUIET, "control": controls}
+        return {**judged(running, journey.moves), "rate": RATE, "quiet": moves.QUIET, "control": controls}
 
 
 def write_windows(path: Path, made: list[Move]) -> None:
@@ -108,13 +106,6 @@ def write_windows(path: Path, made: list[Move]) -> None:
 def judged(load: beside.Load, made: list[Move]) -> dict[str, Any]:
     """The figure, of what the load and the moves say."""
     sent, result = load.series, load.result
-    windows = [move.window() for move in made]
-    flips = [Window("flip", move.last.moved - 0.5, move.last.moved + 1.5) for move in made if move.kind != moves.DRAIN]
-    latency = latencies(sent, windows, QUIET)
-    latency["flip"] = latencies(sent, flips, 0).get("flip", {})
-    warm = [one for one in windows if one.kind in (moves.SWITCH, moves.BACK)]
-    both = [Window("move", *one[1:]) for one in warm]
-    latency["move"] = latencies(sent, both, 0).get("move", {})
     counts = {kind: sum(move.kind == kind for move in made) for kind in (moves.SWITCH, moves.BACK, moves.DRAIN)}
     kept = ("sent", "failed", "per_second", "posts", "posts_with_id", "by_style", "by_slot", "rows", "sockets")
     failures = {name: kind["count"] for name, kind in result["failures"].items()}
@@ -122,6 +113,6 @@ def judged(load: beside.Load, made: list[Move]) -> dict[str, Any]:
         **{key: result[key] for key in kept},
         "failures": failures,
         "moves": counts,
-        "latency": latency,
+        "latency": moves.latency(sent, made),
         "last_on_old": moves.last_requests(sent, made),
     }

@@ -44,4 +44,5 @@ def measure(times: int) -> dict[str, Any]:
             "sent": sent,
             "failed": load.result["failed"],
             "seconds": moves.last_requests(load.series, made),
+            "latency": moves.latency(load.series, made),
         }

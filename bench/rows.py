@@ -60,11 +60,11 @@ def of_release(r: Mapping[str, Any]) -> list[Row]:
     )
     good = sockets["ok"] and sockets["sockets"] >= SOCKETS and events["over_switch"] > 0
     found.append(Row("WebSockets", f"{SOCKETS}: kept, or closed with 1012; every event comes", measured, good))
-    return [*found, ratio(r["latency"])]
+    return [*found, ratio(r["latency"], f"{r['rate']} requests a second tried")]
 
 
-def ratio(latency: Mapping[str, Mapping[str, Any]]) -> Row:
-    """p99 in a move beside that at rest."""
+def ratio(latency: Mapping[str, Mapping[str, Any]], when: str) -> Row:
+    """p99 in a move beside that at rest. `when`: under which load."""
     move, rest = latency["move"], latency["rest"]
     times = move["p99"] / rest["p99"]
     measured = (
@@ -72,7 +72,7 @@ def ratio(latency: Mapping[str, Mapping[str, Any]]) -> Row:
         f"{rest['p99']:.0f} ms of {rest['sent']:,} at rest"
     )
     good = times <= RATIO
-    return Row("p99 during a move", f"{RATIO:g} times that at rest", measured, good, "" if good else BUSY)
+    return Row(f"p99 during a move, {when}", f"{RATIO:g} times that at rest", measured, good, "" if good else BUSY)
 
 
 def of_last(last: Mapping[str, Sequence[float]], when: str) -> list[Row]:
@@ -102,6 +102,7 @@ def table(results: Mapping[str, Any]) -> list[Row]:
         found += of_release(r) + of_last(r["last_on_old"], "under load")
     if r := results.get("rollback"):
         found += of_last(r["seconds"], "hosts at ease")
+        found.append(ratio(r["latency"], f"{r['rate']} requests a second"))
     if r := results.get("upgrade"):
         found += of_upgrade(r)
     return found
