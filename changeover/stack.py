@@ -83,8 +83,12 @@ def drifted(specs: Sequence[ContainerSpec], running: Mapping[str, str]) -> list[
 
 
 def unplaced(plan: Plan, system: str, live: Live) -> list[str]:
-    """Services with slots of which none is live yet."""
-    return [name for name in plan.switched(system) if live.slots.get(name, SlotState()).live is None]
+    """Services with slots that are not live yet, or with another release than the system: only a switch mends that.
+
+    Such as one that was taken out of the settings, and is put back when releases have gone by.
+    """
+    slots = {name: live.slots.get(name, SlotState()) for name in plan.switched(system)}
+    return [n for n, one in slots.items() if one.live is None or one.release(one.live) != live.release.live]
 
 
 def image(plan: Plan, system: str, name: str, service: Service, release: str) -> str:

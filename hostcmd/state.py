@@ -114,10 +114,13 @@ def page(state: State) -> State | None:
     return reason
 
 
-def staged(state: State, release: str, services: Iterable[str], again: bool) -> State:
+def staged(
+    state: State, release: str, services: Iterable[str], again: bool, known: Iterable[str] | None = None
+) -> State:
     """The idle slots of these services belong to a release. Equal when they do already.
 
-    With `again` also where the release is live already: the same one with changed settings. Raises Stop: 1 for a held
+    `known`: all services of the settings (None: whatever there is). Slots of others are forgotten with it: put back
+    later, such a service begins anew. With `again` also where the release is live already: the same one with changed settings. Raises Stop: 1 for a held
     release, 3 while a switch waits to be confirmed.
     """
     system_live = state["release"]["live"]
@@ -148,6 +151,9 @@ def staged(state: State, release: str, services: Iterable[str], again: bool) -> 
         # the idle slot is given away: what was there cannot be gone back to
         new["release"]["previous"] = None
         new.update(switched=[], recreated=False, retired=None, warm=None)
+        gone = set() if known is None else set(new["slots"]) - set(known)
+        new["slots"] = {name: slots for name, slots in new["slots"].items() if name not in gone}
+        new["staged"] = [name for name in new["staged"] if name not in gone]
     return new
 
 

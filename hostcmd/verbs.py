@@ -67,7 +67,7 @@ def stage(
         time.sleep(waited)
     with taken(site, call) as now:
         before = _told(site, now.state)
-        after = state.staged(before, release, chosen, again)
+        after = state.staged(before, release, chosen, again, known=site.services)
         if waited and before["generation"] != seen["generation"]:
             fact = "the traffic moved while this waited for the idle slot to drain"
             raise Stop(STALE, fact, f"changeover status {site.system}")

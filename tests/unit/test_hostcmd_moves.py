@@ -1,5 +1,7 @@
 """Switch, confirm, rollback, drain on four hosts: what is served, what runs, what is written down."""
 
+import json
+
 import pytest
 
 from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, World, folder, stand_in
@@ -166,6 +168,27 @@ def test_only_the_staged_services_move(world):
     world.ok("switch tasktracker --lease 90")
     all_serve(world, {"api": "green", "dashboard": "blue"})
     assert world.running("app2") == ["api-blue", "api-green", "worker-blue"]
+
+
+def test_a_service_that_is_taken_out_is_forgotten_with_the_next_release_and_comes_back_anew(world):
+    world.install()
+    files = [world.root(host) / "etc/changeover/tasktracker.json" for host in HOSTS]
+    whole = [json.loads(file.read_text()) for file in files]
+    for file, content in zip(files, whole, strict=True):
+        rest = {name: one for name, one in content["services"].items() if name != "dashboard"}
+        file.write_text(json.dumps({**content, "services": rest}))
+    world.stage("1.1.0", "green")
+    world.ok("switch tasktracker --lease 90 --txn T1")
+    world.ok("confirm tasktracker --txn T1")
+    assert "dashboard" not in world.state()["slots"]
+    for file, content in zip(files, whole, strict=True):
+        file.write_text(json.dumps(content))
+    assert world.ok("stage tasktracker --release 1.1.0 --service dashboard")["targets"] == {"dashboard": "blue"}
+    world.deploy_containers("1.1.0", "blue")
+    world.ok("switch tasktracker --lease 90 --txn T2")
+    all_serve(world, {"api": "green", "dashboard": "blue"})
+    world.ok("rollback tasktracker --why test")
+    all_serve(world, {"api": "green"})
 
 
 def test_stage_answers_which_slots_and_is_done_once(world):

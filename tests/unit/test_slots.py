@@ -32,6 +32,12 @@ def state(live: str, previous: str | None = None, **changes: Any) -> Live:
     return Live(**{"generation": 7, "release": Releases(live=live, previous=previous), "slots": slots, **changes})
 
 
+def put_back(name: str) -> Live:
+    """A service was taken out of the settings at 1.0.0 and is back: its slots still say what was live then."""
+    found = state("1.1.0", "1.0.0")
+    return found.model_copy(update={"slots": {**found.slots, name: SlotState(live="green", green="1.0.0")}})
+
+
 def plan(release: str | None = None, change: Callable[[Hosts], None] = lambda hosts: None) -> Plan:
     hosts = staging_hosts()
     if release:
@@ -93,6 +99,13 @@ def test_what_has_slots_is_what_runs_the_release() -> None:
     assert fleet.load(hosts).switched("shop") == ["api"], "layer 1 is below the releases"
 
 
+def test_a_service_that_is_back_is_a_candidate_beside_what_may_still_serve() -> None:
+    assert roles(plan(), put_back("dashboard"), "edge1") == {
+        "dashboard-green": ("live", "1.0.0"),
+        "dashboard-blue": ("candidate", "1.1.0"),
+    }
+
+
 # --- what a run does
 
 
@@ -108,6 +121,8 @@ def test_what_has_slots_is_what_runs_the_release() -> None:
         (None, state("1.1.0", slots={"api": SlotState(live="blue", blue="1.1.0")}), True, SWITCHED[1:], SWITCHED[1:]),
         ("1.2.0", state("1.1.0", slots={"api": SlotState(live="blue", blue="1.1.0")}), True, SWITCHED[1:], []),
         (None, state("1.1.0", slots={}, drifted=True), True, SWITCHED, []),
+        (None, put_back("dashboard"), True, ["dashboard"], ["dashboard"]),
+        ("1.2.0", put_back("dashboard"), True, ["dashboard"], []),
     ],
     ids=[
         "first installation",
@@ -119,6 +134,8 @@ def test_what_has_slots_is_what_runs_the_release() -> None:
         "new services",
         "next release with new services",
         "new settings and services",
+        "a service that is back",
+        "next release with a service that is back",
     ],
 )
 def test_whether_a_run_ends_with_a_switch(
