@@ -132,6 +132,12 @@ class Fleet(Strict):
         "file; {name} {system} {environment} are filled in",
     )
     secrets_timeout: Duration = Field("20s", description="longest time for each answer of secrets_command")
+    memory_overcommit: float = Field(
+        1.0,
+        ge=1,
+        allow_inf_nan=False,
+        description="how many times a host's memory all limits on it may add up to, both slots counted",
+    )
     gateway: Gateway = Field(Gateway(), description="the nginx of the edge hosts")
 
 

@@ -112,19 +112,3 @@ class AptKnows(FactBase[bool]):
 
     def process(self, output: list[str]) -> bool:
         return "yes" in output
-
-
-class Foreign(FactBase[list[str]]):
-    """Those of `paths` that are there and were not written by us."""
-
-    def command(self, paths: list[str]) -> str:
-        names = " ".join(map(shlex.quote, paths))
-        written = f'grep -qxF "$f" {STATE_DIR}/written 2>/dev/null'
-        return f'for f in {names}; do [ -e "$f" ] && ! {written} && echo "$f"; done; true'
-
-    @staticmethod
-    def default() -> list[str]:
-        return []
-
-    def process(self, output: list[str]) -> list[str]:
-        return output

@@ -9,6 +9,7 @@ overrides = {
     "fleet.mirror": _registry,
     "fleet.docker_source": "debian",
     "fleet.gateway.reach": "127.0.0.1:8443",
+    "fleet.memory_overcommit": 4.0,  # the rehearsal's hosts are all one machine
     "fleet.secrets_file": ".rehearsal/secrets.env",
     "fleet.daemon": {
         "insecure-registries": [_registry],

@@ -120,7 +120,8 @@ def staged(
     """The idle slots of these services belong to a release. Equal when they do already.
 
     `known`: all services of the settings (None: whatever there is). Slots of others are forgotten with it: put back
-    later, such a service begins anew. With `again` also where the release is live already: the same one with changed settings. Raises Stop: 1 for a held
+    later, such a service begins anew. With `again` also where the release is live already: the same one with changed
+    settings. Raises Stop: 1 for a held
     release, 3 while a switch waits to be confirmed.
     """
     system_live = state["release"]["live"]

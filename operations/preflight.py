@@ -1,81 +1,131 @@
-"""What must be true before anything is changed: the fact, then the command that mends it."""
+"""What must be true before anything is changed: of every host, all findings at once, each with what mends it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import click
+from gevent.lock import Semaphore
+from gevent.pool import Pool
 from pyinfra import host
 from pyinfra.api import deploy
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.context import ctx_config, ctx_host, ctx_state
 
+from changeover.fitness import entry, findings, may_look, together
 from changeover.fleet import Plan
+from changeover.held import DAEMON
 from changeover.live import Live
+from changeover.look import question
 from changeover.slots import moved
 from changeover.stack import rolls_out
-from changeover.words import octets
 from facts.compose import SlotPorts
-from facts.host import Foreign, Machine, MachineFacts
-from operations import flow, integration
+from facts.fitness import Entry, Fitness
+from operations import flow, integration, run
 
-SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
-DAEMON = "/etc/docker/daemon.json"  # ours would hide another data-root, and with it all containers
-MIN_DISK = 4096  # MiB: engine, images of two releases
+Found = dict[str, list[str]]  # host -> what speaks against it
+_found: Found = {}
+_lock = Semaphore()
+
+
+class Unfit(Exception):
+    """Hosts that cannot even be looked at; the findings of all hosts."""
+
+    def __init__(self, found: Found):
+        super().__init__("hosts are not fit")
+        self.found = found
 
 
 @deploy("preflight")
-def preflight(plan: Plan, live: dict[str, Live], strangers: Sequence[str] = ()) -> None:
-    """Checks this host and what this run asks for.
+def preflight(plan: Plan, live: dict[str, Live], found: Sequence[str] = (), more: Sequence[str] = ()) -> None:
+    """Refuses this host, or goes on.
 
-    Arguments: the plan; what is live of each system; why this host's word on what is live is not taken.
+    Arguments: the plan; what is live of each system of the host; what speaks against the host; against what this run
+    asks for, where the host coordinates it.
     """
-    machine = host.get_fact(MachineFacts)
-    foreign = host.get_fact(Foreign, paths=[DAEMON])
     problems = [
-        *machine_problems(plan, host.name, machine),
-        *(
-            f"{host.name}: has a {path} of its own; put its keys into fleet.daemon, then: mv {path} {path}.before"
-            for path in foreign
-        ),
-        *release_problems(plan, live),
-        *(line for name in live if rolls_out(plan, name, live[name]) for line in integration.missing(plan, name)),
+        *(f"{host.name}: {line}" for line in found),
         *(
             line
             for system, state in live.items()
             if state.release.live
             for line in moved(plan, system, host.name, state, host.get_fact(SlotPorts, system=system))
         ),
-        *strangers,
+        *more,
     ]
     flow.require(name="the host is fit", problems=problems, fact="fit for what runs on it")
 
 
-def machine_problems(plan: Plan, name: str, machine: Machine | None) -> list[str]:
-    """Why a host cannot take its part; empty when it can."""
-    if machine is None:
-        return [f"{name}: does not tell its operating system; is it a Debian or Ubuntu with awk and df?"]
-    found = []
-    if machine.version not in SUPPORTED.get(machine.os, ()):
-        found.append(f"{name}: is {machine.os} {machine.version}; known are Debian 12 and 13, Ubuntu 22.04 and 24.04")
-    if (machine.os, machine.version) == ("debian", "12") and plan.fleet.docker_source == "debian":
-        found.append(
-            f"{name}: Debian 12's own packages have no compose v2; "
-            "set fleet.docker_source to 'docker' (Docker's repository)"
-        )
-    if not machine.python:
-        found.append(f"{name}: has no python3; run: apt-get install -y python3")
-    if machine.disk < MIN_DISK:
-        found.append(f"{name}: {machine.disk} MiB free on /, {MIN_DISK} are needed; look: du -xh / | sort -h | tail")
-    address = plan.hosts[name].address
-    if address not in machine.addresses:
-        has = " ".join(machine.addresses)
-        found.append(f"{name}: address {address} of the inventory is not the host's own; it has {has}")
-    for system in plan.systems_on(name):
-        for service, settings in plan.services_on(system, name).items():
-            key = f"{system}.services.{service}"
-            if settings.cpus > machine.cpus:
-                found.append(f"{name}: {key}.cpus is {settings.cpus}, the host has {machine.cpus}")
-            if octets(settings.memory) > machine.memory * 1024**2:
-                found.append(f"{name}: {key}.memory is {settings.memory}, the host has {machine.memory}M")
+def fit(plan: Plan) -> Found:
+    """{host: what speaks against it}. All hosts are asked, at once, by whichever comes here first.
+
+    Ends the run here where a host cannot even be looked at, or what is live cannot be known; a run that only plans
+    says what it found, and goes on.
+    """
+    with _lock:
+        if not _found:
+            hosts = {one.name: one for one in ctx_state.get().inventory.get_active_hosts()}
+            try:
+                _found.update(_look(plan, hosts))
+            except Unfit as error:
+                run.refuse(*map(run.mask, refusal(error.found)))
+            if run.dry() and any(_found.values()):
+                click.echo("\n".join(refusal(_found)), err=True)
+        return _found
+
+
+def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
+    accesses = _at_once(hosts, lambda one: one.get_fact(Entry, _sudo=False))
+    found = {name: entry(accesses[name], run.by_sudo(one)) for name, one in hosts.items()}
+    open_ = {name: one for name, one in hosts.items() if may_look(accesses[name], run.by_sudo(one))}
+    states: dict[str, Live] = {}
+    for system in plan.systems:
+        members = {member.name for member in plan.group(system)} & set(hosts)
+        if plan.run.system in (None, system) and members and members <= set(open_):
+            try:
+                states[system] = run.live(system)
+            except PyinfraError as error:
+                found.setdefault(plan.coordinator(system).name, []).append(str(error))
+    ask = {name: question(plan, name, states, DAEMON) for name in open_}
+    looks = _at_once(open_, lambda one: one.get_fact(Fitness, question=ask[one.name]))
+    seen = {name: look for name, look in looks.items() if look is not None}
+    for name in open_:
+        if name in seen:
+            found[name] += findings(plan, name, seen[name], states)
+        elif not found[name]:
+            found[name].append(f"does not say what it is; see: ssh {name} sudo python3 -V")
+    for name, lines in together(seen).items():
+        found[name] += lines
+    if len(open_) < len(hosts) or any(plan.run.system in (None, name) and name not in states for name in plan.systems):
+        raise Unfit(found)
     return found
+
+
+def _at_once(hosts: Mapping[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+    """{host: its answer}, all asked at the same time."""
+    state, config = ctx_state.get(), ctx_config.get()
+
+    def one(target: Any) -> Any:
+        with ctx_state.use(state), ctx_config.use(config), ctx_host.use(target):
+            return ask(target)
+
+    pool = Pool(len(hosts) or 1)
+    return dict(zip(hosts, pool.map(one, hosts.values()), strict=True))
+
+
+def refusal(found: Found) -> list[str]:
+    """The lines of a run that is refused before it is planned."""
+    lines = [f"error  {name}: {line}" for name, some in found.items() for line in some]
+    return [*lines, f"{len(lines)} error{'s' * (len(lines) > 1)}; nothing was touched"]
+
+
+def asked(plan: Plan, live: dict[str, Live]) -> list[str]:
+    """What speaks against what this run asks for. Arguments: the plan; what is live of the systems in question."""
+    return [
+        *release_problems(plan, live),
+        *(line for name in live if rolls_out(plan, name, live[name]) for line in integration.missing(plan, name)),
+    ]
 
 
 def release_problems(plan: Plan, live: dict[str, Live]) -> list[str]:

@@ -76,7 +76,7 @@ class Recorder(BaseStateCallback):
             started=self.started,
             ended=ended,
             txn=run.txn(),
-            outcome="ok" if done else outcome(bool(failed), watch.OPEN),
+            outcome="ok" if done else "refused" if refused(failed) else outcome(bool(failed), watch.OPEN),
             way_back=way_back([name for name in run.moved() if name in watch.CONFIRMED]) if done else None,
             probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
             error=self._error(failed, done),
@@ -98,7 +98,7 @@ class Recorder(BaseStateCallback):
             outcome = "changed" if meta.did_change() else "ok"
         else:
             lines = flow.FAILURES.get(host) or (meta.stdout_lines + meta.stderr_lines if meta.is_complete() else [])
-            detail = run.mask("\n".join(lines[-TAIL:]))
+            detail = run.mask("\n".join(lines if phase == "preflight" else lines[-TAIL:]))
         return record.Step(
             name=short,
             phase=phase,
@@ -116,7 +116,11 @@ class Recorder(BaseStateCallback):
         if not failed:
             return record.Error(where="the control machine", why="the run was interrupted", next=f"run: {self.command}")
         where = f"{', '.join(dict.fromkeys(s.host for s in failed))}: {failed[0].name}"
-        return record.Error(where=where, why=failed[0].detail or "it failed without a word", next=again)
+        why = failed[0].detail or "it failed without a word"
+        if refused(failed):
+            why = "\n".join(dict.fromkeys(step.detail for step in failed))
+            again = f"nothing was touched; mend each, then run again: {self.command}"
+        return record.Error(where=where, why=why, next=again)
 
 
 def place(name: str) -> tuple[str, str] | None:
@@ -143,6 +147,11 @@ def after(wanted: dict[str, str], done: bool) -> dict[str, str]:
         name: to if name in watch.CONFIRMED or run.is_instead(name) else run.known_release(name) or to
         for name, to in wanted.items()
     }
+
+
+def refused(failed: list[record.Step]) -> bool:
+    """Whether preflight ended the run. Argument: the steps that failed."""
+    return bool(failed) and all(step.phase == "preflight" for step in failed)
 
 
 def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:
@@ -180,7 +189,8 @@ def summary(made: record.Record, page: Path) -> list[str]:
             f" {made.outcome:<11} {names} on {made.environment}, after {took} s",
             f" where       {made.error.where}",
         ]
-        lines += [f" {'why' if i == 0 else '':<11} {line}" for i, line in enumerate(reason[-6:])]
+        shown = reason if made.outcome == "refused" else reason[-6:]
+        lines += [f" {'why' if i == 0 else '':<11} {line}" for i, line in enumerate(shown)]
         lines += [f" next        {made.error.next}"]
     for system, state in watch.OPEN.items():
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"

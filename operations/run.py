@@ -21,7 +21,7 @@ import click
 from gevent.lock import Semaphore
 from pyinfra import inventory
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.context import ctx_state
+from pyinfra.context import ctx_config, ctx_state
 
 from changeover import fleet, stack
 from changeover import secrets as secret_values
@@ -38,6 +38,7 @@ _secrets: Secrets | None = None
 _live: dict[str, Live] = {}
 _instead: dict[str, str] = {}
 _mask: Mask = Mask(())
+_dry = False
 _lock = Semaphore()
 AT_WORK = 60  # seconds that a change which hosts make by themselves may take to be written down everywhere
 HARMLESS = ("preflight.py", "images.py")  # phases that touch no slot
@@ -50,7 +51,9 @@ def install() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     context = click.get_current_context(silent=True)
     if context:
+        global _dry
         _refuse(context.params)
+        _dry = bool(context.params.get("dry"))
     state = ctx_state.get()
     original = state.init
 
@@ -71,15 +74,15 @@ def _refuse(params: dict[str, Any]) -> None:
     """Options and names that pyinfra takes without a word, and that hide failures."""
     inventory_name = str(params.get("inventory"))
     if inventory_name.endswith(".py") and not Path(inventory_name).exists():
-        _refuse_with(f"error  no inventory file {inventory_name}; there are: {_inventories()}")
+        refuse(f"error  no inventory file {inventory_name}; there are: {_inventories()}")
     if params.get("no_wait"):
-        _refuse_with("error  --no-wait hides failures; leave it out")
+        refuse("error  --no-wait hides failures; leave it out")
     if params.get("serial"):
-        _refuse_with("error  --serial breaks the steps that wait for all hosts; leave it out")
+        refuse("error  --serial breaks the steps that wait for all hosts; leave it out")
 
 
-def _refuse_with(*lines: str) -> NoReturn:
-    """Ends the run before anything is connected, with these lines and exit code 1."""
+def refuse(*lines: str) -> NoReturn:
+    """Ends the run before anything is changed, with these lines and exit code 1."""
     click.echo("\n".join(lines), err=True)
     sys.exit(1)
 
@@ -91,17 +94,17 @@ def _inventories() -> str:
 def _check(hosts: Any, limit: Any) -> None:
     global _plan, _secrets
     if not len(hosts) or limit is not None and not limit:
-        _refuse_with("error  no hosts selected; check --limit and the inventory file")
+        refuse("error  no hosts selected; check --limit and the inventory file")
     try:
         _plan = fleet.load([(h.name, [g for g in h.groups if g != "all"], h.data.dict()) for h in hosts])
     except SettingsError as error:
-        _refuse_with(str(error))
+        refuse(str(error))
     if limit is not None and _plan.run.release:
-        _refuse_with("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
+        refuse("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
     _secrets = secret_values.of(_plan)
     if missing := [*_secrets.problems(_plan.secrets_wanted()), *_missing_files(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
-        _refuse_with(*(f"error  {line}" for line in missing), count)
+        refuse(*(f"error  {line}" for line in missing), count)
     _mask_output(_plan, _secrets)
 
 
@@ -111,7 +114,7 @@ def _whole(params: dict[str, Any]) -> None:
     parts = [word for word in words if Path(word).parent.name == "phases" and Path(word).name not in HARMLESS]
     release = plan().run.release
     if parts and release:
-        _refuse_with(
+        refuse(
             f"error  {parts[0]} alone brings no release: it would take the slot of the release before",
             f"next   pyinfra {params.get('inventory')} deploy.py -y --data release={release}",
             "1 error; nothing was touched",
@@ -155,6 +158,17 @@ def plan() -> fleet.Plan:
     if _plan is None:
         raise PyinfraError("no settings were loaded; run pyinfra from the repository's root, where config.py is")
     return _plan
+
+
+def dry() -> bool:
+    """Whether this run only plans."""
+    return _dry
+
+
+def by_sudo(host: Any) -> bool:
+    """Whether a host's commands are run by sudo, and nobody gives it a password."""
+    data = host.data
+    return bool(data.get("_sudo", ctx_config.get().SUDO)) and not data.get("_sudo_password", None)
 
 
 def secrets() -> Secrets:

@@ -3,13 +3,15 @@
 from pyinfra import host
 
 from operations import run
-from operations.preflight import preflight
+from operations.preflight import asked, fit, preflight
 
 plan = run.plan()
+found = fit(plan)
 mine = plan.systems_on(host.name)
-coordinated = [system for system in mine if plan.coordinator(system).name == host.name]
+coordinated = {system: run.live(system) for system in mine if plan.coordinator(system).name == host.name}
 preflight(
     plan,
     live={system: run.live(system) for system in mine},
-    strangers=[line for system in coordinated for line in run.stranger(system)],
+    found=found.get(host.name, []),
+    more=[*asked(plan, coordinated), *(line for system in coordinated for line in run.stranger(system))],
 )

@@ -1,7 +1,7 @@
 """What every host is: a supported system with a running engine, the deploy user, the right time, its files."""
 
 from changeover.files import File
-from operations.preflight import SUPPORTED
+from changeover.fitness import SUPPORTED
 from operations.provision import DAEMON, UNITS
 
 from .under_test import check, differences

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
 from fakes import Outcome
@@ -12,48 +10,11 @@ from plans import good, on_all, staging_hosts
 
 from changeover import fleet
 from changeover.live import Live, Releases
-from facts.host import Machine
 from operations import flow
 from operations.confirm import HEALTHY, REACHED, answers, fits, gateway_checks
-from operations.preflight import machine_problems, release_problems
+from operations.preflight import release_problems
 
 Run = Callable[..., Outcome]
-FIT = Machine("debian", "13", 4096, 20000, 4, ("10.0.0.12", "10.200.0.1"), False, True)
-
-
-def test_a_fit_machine_has_no_problems() -> None:
-    assert machine_problems(fleet.load(good()), "app1", FIT) == []
-
-
-UNFIT: list[tuple[dict[str, Any], str]] = [
-    ({"os": "fedora", "version": "42"}, "is fedora 42; known are Debian 12 and 13, Ubuntu 22.04 and 24.04"),
-    ({"version": "11"}, "is debian 11; known are Debian 12 and 13, Ubuntu 22.04 and 24.04"),
-    ({"python": False}, "has no python3; run: apt-get install -y python3"),
-    ({"disk": 100}, "100 MiB free on /, 4096 are needed; look: du -xh / | sort -h | tail"),
-    ({"addresses": ("10.0.0.99",)}, "address 10.0.0.12 of the inventory is not the host's own; it has 10.0.0.99"),
-    ({"memory": 256}, "shop.services.api.memory is 512M, the host has 256M"),
-]
-
-
-@pytest.mark.parametrize("change, says", UNFIT)
-def test_an_unfit_machine_is_refused_with_the_way_on(change: dict[str, Any], says: str) -> None:
-    assert f"app1: {says}" in machine_problems(fleet.load(good()), "app1", replace(FIT, **change))
-
-
-def test_debian_12_has_no_compose_of_its_own() -> None:
-    hosts = good()
-    twelve = replace(FIT, version="12")
-    assert machine_problems(fleet.load(hosts), "app1", twelve) == []
-    on_all("fleet.docker_source", "debian")(hosts)
-    (line,) = machine_problems(fleet.load(hosts), "app1", twelve)
-    assert line.startswith("app1: Debian 12's own packages have no compose v2; set fleet.docker_source")
-
-
-def test_a_machine_that_does_not_answer_is_a_problem_and_no_trace() -> None:
-    (line,) = machine_problems(fleet.load(good()), "app1", None)
-    assert "does not tell its operating system" in line
-
-
 HELD = Live(release=Releases(live="1.0.0"), held={"1.1.0": "it lost rows"})
 
 

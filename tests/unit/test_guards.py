@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from plans import Hosts, good, on_all
+from test_settings import BAD, change_of
 
 from operations import run as guards
 
@@ -293,6 +294,13 @@ def test_a_good_plan_is_kept_for_the_run(secrets: Path) -> None:
     assert list(guards.plan().systems) == ["shop", "hello"]
     assert guards.plan().group("all") == [], "pyinfra's own group is no group of ours"
     assert guards.secrets().get("shop", "SHOP_DB_PASSWORD") == "x"
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_every_bad_setting_ends_the_run_before_it_connects(
+    capsys: pytest.CaptureFixture[str], secrets: Path, row: dict[str, Any]
+) -> None:
+    assert refused(capsys, change_of(row), secrets) == [f"error  {row['says']}", ONE]
 
 
 def test_a_number_for_a_release(capsys: pytest.CaptureFixture[str], secrets: Path) -> None:

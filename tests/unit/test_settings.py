@@ -22,6 +22,14 @@ BAD = [
 ]
 
 
+def change_of(row: dict[str, Any]) -> Callable[[Hosts], None]:
+    """The change that a row of the table makes to the good plan."""
+    if "drop" in row:
+        return without(row["drop"])
+    ((path, value),) = row["set"].items()
+    return on_host(row["host"], path, value) if "host" in row else on_all(path, value)
+
+
 def findings(change: Callable[[Hosts], None]) -> list[str]:
     """What is said about the good plan with one change, without the last line."""
     hosts = good()
@@ -44,12 +52,7 @@ def test_the_table_is_as_long_as_promised() -> None:
 
 @pytest.mark.parametrize("row", BAD)
 def test_one_mistake_is_one_line(row: dict[str, Any]) -> None:
-    if "drop" in row:
-        change = without(row["drop"])
-    else:
-        ((path, value),) = row["set"].items()
-        change = on_host(row["host"], path, value) if "host" in row else on_all(path, value)
-    assert findings(change) == [f"error  {row['says']}"]
+    assert findings(change_of(row)) == [f"error  {row['says']}"]
 
 
 def test_a_name_of_our_own_cannot_be_a_system() -> None:

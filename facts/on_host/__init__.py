@@ -1,0 +1,1 @@
+"""Scripts that a fact runs on a host with its own Python."""
