@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from string import Formatter
 from typing import Any
 
+from changeover.checks_data import majors
 from changeover.checks_times import times
 from changeover.plan import Plan, placeholders
 from changeover.problems import Problem, nearest
@@ -44,6 +45,7 @@ def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the invento
         *_folders(plan, file_of),
         *_volumes(plan, file_of),
         *times(plan, file_of),
+        *majors(plan, file_of),
         *watched,
     ]
 

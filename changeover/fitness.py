@@ -11,6 +11,7 @@ from changeover.held import port_findings
 from changeover.live import Live
 from changeover.look import TOOLS, Access, Look
 from changeover.plan import Plan
+from changeover.settings import Postgres
 from changeover.stack import rolls_out
 from changeover.words import octets
 
@@ -66,6 +67,7 @@ def findings(plan: Plan, name: str, here: Look, live: Mapping[str, Live]) -> lis
         *_address(plan, name, here),
         *port_findings(plan, name, here),
         *_web_servers(plan, name, here),
+        *_databases(plan, name, here),
         *_registries(here),
     ]
 
@@ -166,6 +168,16 @@ def _web_servers(plan: Plan, name: str, here: Look) -> Iterable[str]:
         listening = {one.unit for one in here.held}
         for unit in (one for one in here.boot if one not in listening):
             yield f"{unit} starts at boot and would take the gateway's ports; run: sudo systemctl disable --now {unit}"
+
+
+def _databases(plan: Plan, name: str, here: Look) -> Iterable[str]:
+    """PostgreSQL does not start on the data of another major version; by then the one that served is stopped."""
+    for system in look.systems(plan, name):
+        there = here.majors.get(f"{system}_data")
+        for key, service in plan.services_on(system, name).items():
+            if there and isinstance(service, Postgres) and there != str(service.major):
+                fact = f"the data of {system}.services.{key} are PostgreSQL {there}'s, and major is {service.major}"
+                yield f"{fact}; write {there} again: another major is a dump and a restore"
 
 
 def _registries(here: Look) -> Iterable[str]:

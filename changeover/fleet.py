@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from changeover.checks import checks
 from changeover.checks import host_ports as host_ports
+from changeover.checks_data import lost_files
 from changeover.plan import Host as Host
 from changeover.plan import Plan as Plan
 from changeover.problems import Problem, SettingsError, from_validation, nearest, shown
@@ -67,10 +68,10 @@ class _Found:
         self.problems.append(Problem(file, path, message))
 
 
-def load(hosts: Hosts, directory: str = "group_data") -> Plan:
+def load(hosts: Hosts, directory: str = "group_data", files: Collection[str] = ()) -> Plan:
     """Checks the merged data of all hosts and gives the plan.
 
-    Arguments: (name, groups, data) for each host in inventory order; the folder that messages name.
+    Arguments: (name, groups, data) for each host in inventory order; the folder that messages name; names of its files.
     Raises SettingsError with every finding.
     """
     found = _Found(directory, next((names[-1] for _, names, _ in hosts if names), "all"))
@@ -88,7 +89,8 @@ def load(hosts: Hosts, directory: str = "group_data") -> Plan:
 
     systems = {name: model for name, model in models.items() if isinstance(model, System)}
     plan = Plan(models["fleet"], systems, members, run)  # type: ignore[arg-type]
-    if problems := checks(plan, found.file_of, found.inventory):
+    lost = lost_files(plan, files, directory, found.inventory)
+    if problems := [*checks(plan, found.file_of, found.inventory), *lost]:
         raise SettingsError([_blamed(p, overrides, found.override_file, False) for p in problems])
     return plan
 

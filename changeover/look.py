@@ -76,8 +76,9 @@ class Look(_Part):
     """A host as root sees it. Memory and free disk in MiB; `disks`: file system, by a path on it -> what is free.
 
     `broken`: packages that dpkg did not finish; `boot`: web servers of its own that start with it; `foreign`: files in
-    our places that are not ours; `missing`: images that are not here; `silent`: registry of those -> why it is not
-    reached; `skew`, `unsure`: seconds that its clock is ahead of the control machine's, and how far that may be wrong.
+    our places that are not ours; `majors`: volume -> PostgreSQL's major version of the data in it; `missing`: images
+    that are not here; `silent`: registry of those -> why it is not reached; `skew`, `unsure`: seconds that its clock is
+    ahead of the control machine's, and how far that may be wrong.
     """
 
     uid: int
@@ -98,6 +99,7 @@ class Look(_Part):
     held: list[Held] = []
     boot: list[str] = []
     foreign: list[str] = []
+    majors: dict[str, str] = {}
     missing: list[str] = []
     silent: dict[str, str] = {}
     skew: float = 0.0
@@ -171,6 +173,7 @@ def question(plan: Plan, name: str, live: Mapping[str, Live], daemon: str) -> di
         "engine_root": str(plan.fleet.daemon.get("data-root", "/var/lib/docker")),
         "tools": list(TOOLS),
         "units": [f"{server}.service" for server in WEB_SERVERS],
+        "volumes": [f"{system}_data" for system in systems(plan, name)],
     }
 
 

@@ -99,7 +99,8 @@ def _message(finding: Any, owner: type[BaseModel] | None) -> str:
     if kind == "string_pattern_mismatch":
         return f"{PATTERNS[context['pattern']]}{it_is}"
     if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
-        return f'must be text; write "{value}" with the quotes'
+        read = " (it is read as a number, so 1.10 is 1.1)" if isinstance(value, float) else ""
+        return f'must be text; write "{value}" with the quotes{read}'
     if kind == "literal_error":
         known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
         return f"must be {context['expected']}{it_is}{nearest(str(value), known)}"

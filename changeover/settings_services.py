@@ -143,6 +143,11 @@ class App(Container):
             raise ValueError(
                 "drain is for what has two slots; with publish it is stopped after stop_grace, and replaced"
             )
+        if not self.slots and "drain" in self.model_fields_set:
+            raise ValueError(
+                "drain is for what takes traffic; what has none is stopped at the switch, and its work has stop_grace: "
+                f"write {self.drain!r} there"
+            )
         if self.test and not self.slots:
             raise ValueError("test needs slots; an idle slot is tested on its own port")
         if self.singleton and self.slots:

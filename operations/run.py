@@ -7,6 +7,7 @@ read and before anything connects; facts/pyinfra.md lists the exit codes that wo
 from __future__ import annotations
 
 import atexit
+import fnmatch
 import getpass
 import secrets as random
 import signal
@@ -26,7 +27,7 @@ from pyinfra.context import ctx_config, ctx_state
 from changeover import fleet, stack
 from changeover import secrets as secret_values
 from changeover.live import Live, parse
-from changeover.problems import SettingsError
+from changeover.problems import SettingsError, nearest
 from changeover.secrets import Mask, Secrets
 from changeover.stack import wanted_release
 from changeover.strategy import Strategy, strategy
@@ -59,6 +60,7 @@ def install() -> None:
 
     def init(inventory: Any, config: Any, initial_limit: Any = None) -> None:
         original(inventory, config, initial_limit=initial_limit)
+        _named(inventory, context.params if context else {})
         _check(inventory, initial_limit)
         if context and not context.params.get("dry"):
             _whole(context.params)
@@ -91,12 +93,23 @@ def _inventories() -> str:
     return " ".join(sorted(str(path) for path in Path("inventories").glob("*.py"))) or "none"
 
 
+def _named(hosts: Any, params: dict[str, Any]) -> None:
+    """A host or group of --limit or --exclude that is none: pyinfra goes on with those that are."""
+    known = {name for host in hosts for name in (host.name, *host.groups)}
+    for option in ("limit", "exclude"):
+        for word in params.get(option) or ():
+            if not fnmatch.filter(known, word):
+                refuse(f"error  --{option} {word}: no such host or group{nearest(word, known)}")
+
+
 def _check(hosts: Any, limit: Any) -> None:
     global _plan, _secrets
     if not len(hosts) or limit is not None and not limit:
         refuse("error  no hosts selected; check --limit and the inventory file")
     try:
-        _plan = fleet.load([(h.name, [g for g in h.groups if g != "all"], h.data.dict()) for h in hosts])
+        files = [file.stem for file in Path("group_data").glob("*.py") if file.stem != "all"]
+        data = [(h.name, [g for g in h.groups if g != "all"], h.data.dict()) for h in hosts]
+        _plan = fleet.load(data, files=files)
     except SettingsError as error:
         refuse(str(error))
     if limit is not None and _plan.run.release:

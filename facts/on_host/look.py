@@ -1,7 +1,8 @@
 """Runs on a host, changes nothing: what it is and who is on it, for preflight. Standard library only.
 
 Input: one JSON object as the argument: {"ports": [numbers], "images": [names], "foreign": [paths], "engine_root": path,
-"tools": [names], "units": [names]}. Output: one JSON object on the last line; changeover/fitness.py says what is in it.
+"tools": [names], "units": [names], "volumes": [names]}. Output: one JSON object on the last line; changeover/look.py
+says what is in it.
 """
 
 import contextlib
@@ -170,6 +171,12 @@ def foreign(paths):
     return [path for path in paths if os.path.lexists(path) and path not in ours]
 
 
+def majors(root, volumes):
+    """{volume: PostgreSQL's major version of the data in it}."""
+    found = {name: text(f"{root}/volumes/{name}/_data/PG_VERSION").strip() for name in volumes}
+    return {name: version for name, version in found.items() if version}
+
+
 def registry(image):
     """host[:port] that an image is pulled from."""
     first = image.split("/")[0]
@@ -241,6 +248,7 @@ def main():
         "held": held(wanted["ports"]),
         "boot": [u for u in wanted["units"] if os.path.lexists("/etc/systemd/system/multi-user.target.wants/" + u)],
         "foreign": foreign(wanted["foreign"]),
+        "majors": majors(wanted["engine_root"], wanted["volumes"]),
         "missing": lacking,
         "silent": {} if not registries or proxied() else {n: why for n in registries for why in [silent(n)] if why},
     }

@@ -76,7 +76,11 @@ CASES = {
     ),
     "limit that matches nothing": Case(
         "inventories/staging.py deploy.py -y --limit nobody",
-        says=[f"{ERROR}no hosts selected; check --limit and the inventory file"],
+        says=[f"{ERROR}--limit nobody: no such host or group"],
+    ),
+    "limit that names somebody else too": Case(
+        "inventories/staging.py deploy.py -y --limit @fake/app1 --limit @fake/ap2",
+        says=[f"{ERROR}--limit @fake/ap2: no such host or group; did you mean @fake/app2?"],
     ),
     "no wait": Case(
         "inventories/staging.py deploy.py -y --no-wait", says=[f"{ERROR}--no-wait hides failures; leave it out"]

@@ -27,6 +27,7 @@ QUESTION: dict[str, Any] = {
     "engine_root": "/var/lib/docker",
     "tools": [],
     "units": [],
+    "volumes": [],
 }
 
 
@@ -142,6 +143,13 @@ def test_a_registry_that_is_not_there_is_named_with_why() -> None:
 )
 def test_where_an_image_is_pulled_from(image: str, name: str) -> None:
     assert look.registry(image) == name
+
+
+def test_the_major_version_of_a_database_is_read_from_its_volume(tmp_path: Path) -> None:
+    (tmp_path / "volumes/shop_data/_data").mkdir(parents=True)
+    (tmp_path / "volumes/shop_data/_data/PG_VERSION").write_text("17\n")
+    found = ask(engine_root=str(tmp_path), volumes=["shop_data", "none_data"])
+    assert found.majors == {"shop_data": "17"} and str(tmp_path) in found.disks
 
 
 DPKG = """Package: docker-ce

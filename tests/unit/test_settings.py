@@ -125,6 +125,39 @@ def test_overrides_are_in_the_plan_and_leave_the_hosts_data_alone() -> None:
     assert hosts[0][2]["shop"]["services"]["api"].get("cpus") is None
 
 
+def test_what_is_under_way_when_a_release_is_recreated_has_stop_grace_alone() -> None:
+    def change(hosts: Hosts) -> None:
+        on_all("shop.release", {"strategy": "recreate"})(hosts)
+        on_all("shop.services.api.drain", "60s")(hosts)
+
+    assert findings(change) == [
+        "error  group_data/shop.py  shop.services.api.stop_grace: 30s is all that what is under way has when a release "
+        "is recreated, not drain; write 60s, or leave drain out"
+    ]
+
+
+@pytest.mark.parametrize("tag", ["17", "17.2-bookworm", "pg17", "0.8.0-pg17", "stable", "17@sha256:00"])
+def test_a_tag_that_fits_or_tells_nothing_about_postgresql(tag: str) -> None:
+    hosts = good()
+    on_all("shop.services.db.image", f"{{mirror}}/postgres:{tag}")(hosts)
+    fleet.load(hosts)
+
+
+def test_a_mistyped_group_is_not_a_system_that_is_just_not_deployed() -> None:
+    hosts = good()
+    for _, groups, data in hosts:
+        if "hello" in groups:
+            groups[groups.index("hello")] = "helo"
+            del data["hello"]
+    with pytest.raises(SettingsError) as error:
+        fleet.load(hosts, files=["shop", "hello", "staging", "prod"])
+    assert str(error.value).splitlines() == [
+        "error  inventories/staging.py  helo: no file group_data/helo.py; is the group hello meant?",
+        "1 error; nothing was touched",
+    ]
+    fleet.load(good(), files=["shop", "hello", "staging", "prod", "apps", "edges"])
+
+
 def test_a_port_may_be_used_again_on_another_host() -> None:
     hosts = good()
     on_all("hello.services.web.publish", 5432)(hosts)  # shop's database has it, on data1
