@@ -66,25 +66,38 @@ class Standing:
 
     @property
     def missing(self) -> list[str]:
-        """Hosts that did not answer the last look, or who asks them; too few times yet to be given up."""
+        """Hosts that did not answer the last look, or are owed something, or who asks; too few times to be given up."""
         return [*(host for host, looks in self._away.items() if looks), *["the coordinator"][: self._unheard]]
 
     def look(
-        self, wanted: set[tuple[str, str]], hosts: Mapping[str, Mapping[str, Any]], gateways: Collection[str] = ()
+        self,
+        wanted: set[tuple[str, str]],
+        hosts: Mapping[str, Mapping[str, Any]],
+        gateways: Collection[str] = (),
+        pending: Collection[Mapping[str, Any]] = (),
     ) -> list[str]:
         """Why the release should go back, after one more look; empty while nothing speaks for it.
 
-        Arguments: (host, container) that must be up; `hosts` of `changeover status --json`; hosts that must answer too.
+        Arguments: (host, container) that must be up; `hosts` of `changeover status --json`; hosts that must answer too;
+        its `pending`: hosts that did not do what they were told, and why.
         """
         self.starting, self._unheard = set(), 0
-        here = {host: hosts.get(host, {}) for host in sorted({*gateways, *(host for host, _ in wanted)})}
-        for host, said in here.items():
-            self._away[host] = 0 if said.get("reachable") else self._away.get(host, 0) + 1
-        found = [self._judge(one, here[one[0]]["containers"]) for one in sorted(wanted) if not self._away[one[0]]]
-        lost = [host for host in here if self._away[host] >= AWAY]
+        owed = {debt["host"]: debt.get("why") or "it was away" for debt in pending}
+        here = {host: hosts.get(host, {}) for host in sorted({*gateways, *owed, *(host for host, _ in wanted)})}
+        for host in {*here, *self._away}:
+            well = host not in here or here[host].get("reachable") and host not in owed
+            self._away[host] = 0 if well else self._away.get(host, 0) + 1
+        heard = [one for one in sorted(wanted) if here[one[0]].get("reachable")]
+        found = [self._judge(one, here[one[0]]["containers"]) for one in heard]
         return [
             *(line for line in found if line),
-            *(f"{host} does not answer any more: {here[host].get('error', 'no word')}" for host in lost),
+            *(
+                f"{host} did not do what it was told, and does not yet: {owed[host]}"
+                if said.get("reachable")
+                else f"{host} does not answer any more: {said.get('error', 'no word')}"
+                for host, said in here.items()
+                if self._away[host] >= AWAY
+            ),
         ]
 
     def unheard(self, words: str) -> list[str]:

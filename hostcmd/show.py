@@ -100,8 +100,7 @@ def _text(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
     elif release["candidate"]:
         lines.append(f"  candidate   {release['candidate']} for {', '.join(now['staged'])}; no traffic yet")
     lines += [f"  held        {held}: {why}" for held, why in now["held"].items()]
-    if now["pending"]:
-        lines.append(f"  to be told  {', '.join(debt['host'] for debt in now['pending'])}")
+    lines += [f"  to be told  {debt['host']}: {debt.get('why') or 'it was away'}" for debt in now["pending"]]
     if reason := page(now):
         until = f", until {reason['until']}" if reason["until"] else ""
         lines.append(f"  maintenance on since {reason['since']}, by {reason['by']}: {reason['why']}{until}")

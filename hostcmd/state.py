@@ -37,7 +37,7 @@ EMPTY: State = {
     "migrated": {},
     "since": None,
     "by": None,
-    "pending": [],  # [{"host", "services"}]: who must still be told
+    "pending": [],  # [{"host", "services", "why"}]: who must still be told
 }
 
 
@@ -262,11 +262,11 @@ def containers(
     return result
 
 
-def owe(pending: list[State], told: Iterable[str], failed: Mapping[str, Iterable[str]]) -> list[State]:
-    """Who must still be told: those from before who were not told now, and who failed now with which services."""
-    debts = {debt["host"]: set(debt["services"]) for debt in pending}
+def owe(pending: list[State], told: Iterable[str], failed: Mapping[str, tuple[Iterable[str], str]]) -> list[State]:
+    """Who must still be told: those from before who were not told now, and who failed now: which services, and why."""
+    debts = {debt["host"]: (set(debt["services"]), debt.get("why", "")) for debt in pending}
     for host in told:
         debts.pop(host, None)
-    for host, services in failed.items():
-        debts[host] = debts.get(host, set()) | set(services)
-    return [{"host": host, "services": sorted(services)} for host, services in sorted(debts.items())]
+    for host, (services, why) in failed.items():
+        debts[host] = (debts.get(host, (set(), ""))[0] | set(services), why)
+    return [{"host": host, "services": sorted(what), "why": why} for host, (what, why) in sorted(debts.items())]

@@ -122,7 +122,7 @@ def finish(site: Site, entry: Entry, late: bool) -> Done:
         good, failed = _adopt(site, after, services, wave)
         told += good
         missed |= failed
-    pending = owe(after["pending"], set(told) - set(missed), {host: services for host in missed})
+    pending = owe(after["pending"], set(told) - set(missed), _failed(missed, services))
     new = {**after, "pending": pending}
     if new["lease"] and not late:  # the time to confirm counts from the end of the switch
         new["lease"] = {**new["lease"], **clock.deadline(site.root, new["lease"]["seconds"])}
@@ -140,8 +140,13 @@ def undo(site: Site, entry: Entry) -> None:
         good, bad = _adopt(site, before, entry["services"], wave, wait=bool(entry.get("paged")))
         told += good
         missed |= bad
-    debts: dict[str, list[str]] = {host: entry["services"] for host in missed}
+    debts = _failed(missed, entry["services"])
     _close(site, entry, {**before, "pending": owe(before["pending"], told, debts)}, "undone", "undone")
+
+
+def _failed(missed: Mapping[str, Stop], services: list[str]) -> dict[str, tuple[list[str], str]]:
+    """What hosts that could not be told are owed, and why."""
+    return {host: (services, stop.fact) for host, stop in missed.items()}
 
 
 def settle_debts(site: Site, state: State) -> State:

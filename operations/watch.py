@@ -158,7 +158,9 @@ def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -
         return standing.unheard(" ".join(lines))
     wanted = expected(plan, system, said["slots"], said.get("staged", ()), said.get("rolled", ()))
     gateways = [gateway.name for gateway in plan.gateways(system)]
-    reasons = standing.look(set(wanted), said["hosts"], gateways)
+    reasons = standing.look(set(wanted), said["hosts"], gateways, said.get("pending", ()))
+    if said.get("pending"):
+        ask("recover", system)  # they are told again now, and not only when the alarm comes
     return reasons + [
         f"{name} on {host} is not healthy after {wanted[host, name]:g} s (start_timeout)"
         for host, name in sorted(standing.starting)

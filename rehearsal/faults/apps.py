@@ -80,6 +80,6 @@ FAULTS = [
         breaks=without_image,
         at=f.LAYER_1,
         mends=on("ops1", "systemctl start docker-registry"),
-        says=("app2", "/api"),
+        says=("app2", "worker-", "connection refused"),
     ),
 ]

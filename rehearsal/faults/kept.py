@@ -165,6 +165,7 @@ FAULTS = [
         at=f.LAYER_2,
         mends=room("app2", KEPT),
         says=("app2", "No space left on device"),
+        away=("app2",),
     ),
     Fault(
         name="disk-full-coordinator",

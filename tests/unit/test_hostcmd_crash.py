@@ -16,7 +16,7 @@ from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, SERVICES, TRAFFIC,
 
 # verb typed -> (how far the release is before, release that is live when it is committed, and when it is not)
 TYPED = {
-    "switch tasktracker --lease 90 --txn X": ("staged", "1.1.0", "1.0.0"),
+    "switch tasktracker --lease 1h --txn X": ("staged", "1.1.0", "1.0.0"),
     "confirm tasktracker --txn X": ("switched", "1.1.0", "1.1.0"),
     "rollback tasktracker --txn X": ("switched", "1.0.0", "1.1.0"),
     "rollback tasktracker --txn X --why cold": ("drained", "1.0.0", "1.1.0"),
@@ -44,7 +44,7 @@ def templates():
         world.ok("maintenance tasktracker off")
         world.stage("1.1.0", "green")
         keep("staged")
-        world.ok("switch tasktracker --lease 90 --txn X")
+        world.ok("switch tasktracker --lease 1h --txn X")
         keep("switched")
         world.ok("confirm tasktracker --txn X")
         keep("confirmed")
@@ -125,7 +125,7 @@ def test_killed_at_each_write(templates, line):
     print(f"{line}: {at - 1} places")
 
 
-@pytest.mark.parametrize("line", ["switch tasktracker --lease 90 --txn X", "rollback tasktracker --txn X"])
+@pytest.mark.parametrize("line", ["switch tasktracker --lease 1h --txn X", "rollback tasktracker --txn X"])
 def test_killed_again_while_it_is_put_right(templates, line):
     point, when_done, when_not = TYPED[line]
     verb = line.split()[0]

@@ -75,8 +75,8 @@ def test_another_state_needs_a_person(text):
 
 def test_who_must_still_be_told():
     pending = [{"host": "app1", "services": ["api"]}, {"host": "app2", "services": ["api"]}]
-    assert state.owe(pending, ["app1"], {"app2": ["worker"]}) == [
-        {"host": "app2", "services": ["api", "worker"]}
+    assert state.owe(pending, ["app1"], {"app2": (["worker"], "app2: its disk is full")}) == [
+        {"host": "app2", "services": ["api", "worker"], "why": "app2: its disk is full"}
     ]
 
 

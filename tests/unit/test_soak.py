@@ -32,8 +32,12 @@ class HostCommand:
         status: Callable[[], Any] = lambda: STATUS,
     ) -> None:
         self.renew, self.status = renew, status
+        self.recovered = 0
 
     def __call__(self, verb: str, system: str, *words: str) -> tuple[bool, list[str]]:
+        if verb == "recover":
+            self.recovered += 1
+            return True, []
         assert system == "shop" and words == (("--txn", "T1", "--json") if verb == "renew" else ("--json",))
         if verb == "renew":
             return self.renew()
@@ -126,6 +130,15 @@ def test_a_host_that_is_silent_is_asked_again_soon(clock: list[float]) -> None:
         "app2 does not answer any more: app2: no route"
     ]
     assert clock[0] <= 1020 + watch.LOOK + watch.EVERY + 2 * watch.SOON
+
+
+def test_a_host_that_is_owed_something_is_told_again_before_it_is_judged(clock: list[float]) -> None:
+    debt = {"pending": [{"host": "app2", "services": ["api"], "why": "app2: busy"}]}
+    command = HostCommand(status=lambda: {**STATUS, **({} if command.recovered else debt)})
+    assert soak(command) == [] and command.recovered == 1
+    command = HostCommand(status=lambda: {**STATUS, **debt})
+    assert soak(command) == ["app2 did not do what it was told, and does not yet: app2: busy"]
+    assert command.recovered == 3
 
 
 def test_a_soak_shorter_than_a_look_still_looks(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:

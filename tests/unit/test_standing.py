@@ -87,6 +87,18 @@ def test_a_host_may_miss_a_look_or_two_but_no_more() -> None:
     assert AWAY == 3
 
 
+def test_a_host_that_cannot_do_what_it_is_told_speaks_against_the_release() -> None:
+    """Its disk is full: what runs there is right for now, and nobody knows whether it is after a reboot."""
+    standing, well = Standing(), hosts((API, "Up 9 minutes"))
+    owed = [{"host": "data1", "services": [], "why": "data1: No space left on device"}]
+    well["data1"] = {"reachable": True, "containers": {}}
+    looks = [standing.look({API}, well, (), one) for one in (owed, owed, [], owed, owed)]
+    assert looks == [[]] * 5 and standing.missing == ["data1"]
+    (why,) = standing.look({API}, well, (), owed)
+    assert why == "data1 did not do what it was told, and does not yet: data1: No space left on device"
+    assert standing.look({API}, well) == [] and not standing.missing
+
+
 def test_what_was_never_healthy_is_starting_whatever_its_checks_say() -> None:
     """A service that needs longer than its health check's retries; the caller knows its start_timeout."""
     standing = Standing()
