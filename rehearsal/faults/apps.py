@@ -9,7 +9,7 @@ from .fault import Fault
 from .kept import idle_slot, on
 from .scene import SYSTEM, Scene
 
-SERVE = ["timeout", "-s", "KILL", "24", "python3", "-m", "app.serve"]
+SERVE = ["timeout", "-s", "KILL", "45", "python3", "-m", "app.serve"]
 NEVER = {"http": "/api/health/detailed", "json": {"status": "never"}, "timeout": "3s"}
 
 # A release whose mistake the team's own tests would find: what is to be seen is what happens when they do not.
@@ -42,7 +42,7 @@ FAULTS = [
     ),
     Fault(
         name="crash-loop",
-        does="the release is ready, and crashes again and again from 24 s after its start",
+        does="the release is ready, and crashes again and again from 45 s after its start",
         settings={f"{SYSTEM}.services.api.command": SERVE, f"{SYSTEM}.release.soak": "60s"},
         says=("probes failed (limit 0)", f"{SYSTEM} is back on"),
         cuts="both hosts' applications are down until the way back",
