@@ -145,6 +145,8 @@ def converges(fault: Fault, scene: Scene, say: Say) -> list[str]:
     """What is wrong after the same deploy again, which must bring the release, and once more, which must do nothing."""
     release = scene.before if fault.release else scene.wanted  # a release that is broken itself does not get better
     scene.changeover(f"unhold {SYSTEM} {release}", check=False)
+    if fault.release:  # what was left of it is given up by the hosts, and that is in their files
+        wait_until(lambda: ["its slots still drain"] if scene.state()["warm"] else [], TOLD)
     again = scene.start_deploy(release, dict(AGAIN), "again")
     if again.wait():
         return [f"exit code not 0: {again.why or again.lines[-3:]}"]
