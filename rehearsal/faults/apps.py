@@ -27,9 +27,13 @@ def without_image(scene: Scene) -> None:
     """The release's image is not on app2, and the registry does not answer."""
     slot = idle_slot(scene)
     names = " ".join(f"{SYSTEM}-{service}-{slot}-1" for service in ("api", "worker"))
-    # Most hosts have it by its digest, without a tag; what containers use is refused, and stays.
-    images = "docker images -q --no-trunc --filter 'reference=*/tasktracker/api' | sort -u"
-    scene.ssh("app2", f"docker rm -f {names} 2>/dev/null; {images} | xargs -rn1 docker rmi 2>/dev/null; true")
+    # By id and with force: it may have several names. Not what another container is made from.
+    unused = (
+        f"docker rm -f {names} 2>/dev/null; used=$(docker ps -aq | xargs docker inspect -f '{{{{.Image}}}}'); "
+        "for image in $(docker images -q --no-trunc --filter 'reference=*/tasktracker/api' | sort -u); do "
+        'case "$used" in *$image*) ;; *) docker rmi -f $image ;; esac; done'
+    )
+    scene.ssh("app2", unused)
     scene.ssh("ops1", "systemctl stop docker-registry")
 
 
