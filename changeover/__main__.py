@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from changeover import record, reference, report
+from changeover import example, record, reference, report
 
 Commands = Any  # what add_subparsers() returns; argparse has no public name for it
 
@@ -35,7 +35,13 @@ def add_settings(commands: Commands) -> None:
     parser.set_defaults(run=lambda options: print(reference.page(), end="") or 0)
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (add_report, add_settings)
+def add_example(commands: Commands) -> None:
+    """example: print docs/every_key.py."""
+    parser = commands.add_parser("example", help="print an example that holds every key, as docs/every_key.py does")
+    parser.set_defaults(run=lambda options: print(example.page(), end="") or 0)
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (add_report, add_settings, add_example)
 
 
 def main(arguments: list[str] | None = None) -> int:

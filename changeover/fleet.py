@@ -103,7 +103,9 @@ def _read(found: _Found, hosts: Hosts) -> None:
         for key, value in values.items():
             if key == "fleet" or key in known_groups:
                 found.file_of.setdefault(key, f"{found.directory}/{key}.py")
-                if found.raw.setdefault(key, copy.deepcopy(value)) != value:
+                if key not in found.raw:
+                    found.raw[key] = copy.deepcopy(value)
+                elif found.raw[key] != value:
                     found.add(found.inventory, f"{host}.{key}", "differs from another host's; one system, one file")
             elif key not in OWN_KEYS and (hint := _unknown(key, known_groups)) is not None:
                 found.add(f"{found.directory}, {found.inventory} or --data", key, f"unknown name{hint}")

@@ -10,16 +10,22 @@ from changeover.settings import App
 from changeover.words import whole_seconds
 
 SCHEMA = 1
+ME = '"?"'
 
 
 def config(plan: Plan, system: str, host: str) -> str:
     """The file's text for one host of the system. Times in seconds; only services with slots are listed."""
+    return plan.once(f"config of {system}", lambda: _config(plan, system)).replace(ME, json.dumps(host))
+
+
+def _config(plan: Plan, system: str) -> str:
+    """The text of all hosts, with ME where each says its own name."""
     settings = plan.systems[system]
     members = plan.group(system)
     values: dict[str, Any] = {
         "schema": SCHEMA,
         "system": system,
-        "me": host,
+        "me": "?",
         "environment": plan.fleet.environment,
         "coordinator": plan.coordinator(system).name,
         "gateways": [gateway.name for gateway in plan.gateways(system)],

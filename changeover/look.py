@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from changeover import gateway
 from changeover.live import Live
-from changeover.pins import images
+from changeover.pins import images, written_down
 from changeover.plan import Plan
 from changeover.settings import App
 from changeover.stack import image, wanted_release
@@ -77,8 +77,8 @@ class Look(_Part):
 
     `broken`: packages that dpkg did not finish; `boot`: web servers of its own that start with it; `foreign`: files in
     our places that are not ours; `majors`: volume -> PostgreSQL's major version of the data in it; `missing`: images
-    that are not here; `silent`: registry of those -> why it is not reached; `skew`, `unsure`: seconds that its clock is
-    ahead of the control machine's, and how far that may be wrong.
+    that are not here; `silent`: registry of those -> why it is not reached; `tags`: image -> its digest now, by the
+    registry; `skew`, `unsure`: seconds that its clock is ahead of the control machine's, and how far that may be wrong.
     """
 
     uid: int
@@ -102,6 +102,7 @@ class Look(_Part):
     majors: dict[str, str] = {}
     missing: list[str] = []
     silent: dict[str, str] = {}
+    tags: dict[str, str] = {}
     skew: float = 0.0
     unsure: float = 0.0
 
@@ -163,12 +164,24 @@ def wanted_images(plan: Plan, name: str, live: Mapping[str, Live]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def tags(plan: Plan, name: str, live: Mapping[str, Live]) -> list[str]:
+    """Tags of images that were written down, for the first host of each to ask the registry what they are now."""
+    return [
+        image.partition("@")[0]
+        for system in plan.systems_on(name)
+        if system in live
+        for service, image in written_down(plan, system, live[system]).items()
+        if plan.hosts_of(system, service)[0].name == name
+    ]
+
+
 def question(plan: Plan, name: str, live: Mapping[str, Live], daemon: str) -> dict[str, Any]:
     """What a host is asked (facts/on_host/look.py). Arguments: plan; host; what is live; the engine's settings file."""
     composed = [f"{folder}/{file}" for folder in folders(plan, name).values() for file in COMPOSE_FILES]
     return {
         "ports": sorted({one.port for one in ports(plan, name)}),
         "images": wanted_images(plan, name, live),
+        "tags": tags(plan, name, live),
         "foreign": [daemon, *composed],
         "engine_root": str(plan.fleet.daemon.get("data-root", "/var/lib/docker")),
         "tools": list(TOOLS),

@@ -48,6 +48,32 @@ def found_too(plan: Plan, system: str, live: Live, found: Mapping[str, str]) -> 
     return live.model_copy(update={"images": {**live.images, release: {**live.images.get(release, {}), **new}}})
 
 
+def written_down(plan: Plan, system: str, live: Live) -> dict[str, str]:
+    """{service: image with its digest} of the release that this run is about, where it was written down."""
+    release = wanted_release(plan, system, live)
+    found = images(plan, system, release)
+    pinned = {name: live.pinned(release, name, plain) for name, plain in found.items()}
+    return {name: image for name, image in pinned.items() if image != found[name]}
+
+
+def moved_tags(plan: Plan, system: str, live: Live, tags: Mapping[str, str]) -> list[str]:
+    """What a person should know of tags that were pushed again: the release stays as it was staged.
+
+    Arguments: the plan; the system; what is live; {image with its tag: its digest now}.
+    """
+    release = wanted_release(plan, system, live)
+    return [
+        f"{plain} is another image now ({_short(tags[plain])}); {system} {release} stays the one that was staged "
+        f"({_short(digest)}); to ship the new one, give it a version of its own"
+        for plain, _, digest in (image.partition("@") for image in written_down(plan, system, live).values())
+        if tags.get(plain, digest) != digest
+    ]
+
+
+def _short(digest: str) -> str:
+    return digest[:19]
+
+
 def _runs(plan: Plan, system: str, live: Live, name: str, release: str) -> bool:
     if name not in plan.switched(system):
         return not new_release(plan, system, live)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from changeover.settings import App, Fleet, Postgres, Run, Service, System
@@ -30,28 +32,65 @@ class Plan:
     hosts: dict[str, Host]
     run: Run
 
+    # Asked for each host and service again and again: without these, a hundred hosts would be ten thousand searches.
+    @cached_property
+    def _groups(self) -> dict[str, list[Host]]:
+        found: dict[str, list[Host]] = {}
+        for host in self.hosts.values():
+            for name in dict.fromkeys(host.groups):
+                found.setdefault(name, []).append(host)
+        return found
+
+    @cached_property
+    def _placed(self) -> dict[tuple[str, str], list[Host]]:
+        """{(system, service): its hosts}."""
+        found = {}
+        for system, settings in self.systems.items():
+            for name, service in settings.services.items():
+                hosts = self.group(service.on, system)
+                found[system, name] = hosts[:1] if isinstance(service, App) and service.singleton else hosts
+        return found
+
+    @cached_property
+    def _running(self) -> dict[tuple[str, str], dict[str, Service]]:
+        """{(system, host): the services that it runs}."""
+        found: dict[tuple[str, str], dict[str, Service]] = {}
+        for (system, name), hosts in self._placed.items():
+            for host in hosts:
+                found.setdefault((system, host.name), {})[name] = self.systems[system].services[name]
+        return found
+
+    @cached_property
+    def _main_system(self) -> str:
+        order = {name: number for number, name in enumerate(self._groups)}
+        return min(self.systems, key=order.__getitem__)
+
+    @cached_property
+    def _made(self) -> dict[str, str]:
+        return {}
+
+    def once(self, key: str, make: Callable[[], str]) -> str:
+        """A text that is the same for every host, made the first time that it is asked for by this key."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
     def group(self, name: str, system: str | None = None) -> list[Host]:
         """Hosts of an inventory group, in inventory order; with a system, only those that are also in its group."""
-        wanted = {name} if system is None else {name, system}
-        return [host for host in self.hosts.values() if wanted <= set(host.groups)]
+        return [host for host in self._groups.get(name, ()) if system is None or system in host.groups]
 
     def known_groups(self) -> set[str]:
         """All groups of the inventory."""
-        return {group for host in self.hosts.values() for group in host.groups}
+        return set(self._groups)
 
     def hosts_of(self, system: str, service: str) -> list[Host]:
         """Hosts that run a service. A singleton runs on the first of its group."""
-        settings = self.systems[system].services[service]
-        hosts = self.group(settings.on, system)
-        return hosts[:1] if isinstance(settings, App) and settings.singleton else hosts
+        return list(self._placed[system, service])
 
     def services_on(self, system: str, host: str, layer: int | None = None) -> dict[str, Service]:
         """The services of a system that a host runs, by name; of one layer, or of all."""
-        return {
-            name: service
-            for name, service in self.systems[system].services.items()
-            if layer in (None, service.layer) and any(h.name == host for h in self.hosts_of(system, name))
-        }
+        found = self._running.get((system, host), {})
+        return {name: service for name, service in found.items() if layer in (None, service.layer)}
 
     def systems_on(self, host: str) -> list[str]:
         """Names of the systems whose group a host is in, limited to this run's `system`."""
@@ -60,8 +99,7 @@ class Plan:
 
     def main_system(self) -> str:
         """The system that `release=` is for when no `system=` is given: the inventory's first group that is one."""
-        order = [group for host in self.hosts.values() for group in host.groups]
-        return min(self.systems, key=order.index)
+        return self._main_system
 
     def asked_release(self, system: str) -> str | None:
         """The release that this run asks for, of one system; None: it keeps what is live."""

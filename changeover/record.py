@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 NAME = "record.json"
+NONE_YET, UNKNOWN = "none yet", "unknown"  # in the place of a release, after a run of single phases
 Outcome = Literal["ok", "rolled_back", "refused", "failed", "needs_person", "interrupted"]
 StepOutcome = Literal["ok", "changed", "failed", "skipped"]
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -68,6 +69,8 @@ class System(_Part):
     """The system's name, as in group_data."""
     release: Release
     """Its release before and after."""
+    images: dict[str, str] = {}
+    """Service to the image that the release is made of, with its digest, where one was written down."""
 
 
 class WayBack(_Part):

@@ -14,9 +14,10 @@ from changeover import settings
 INTRO = """# Settings
 
 Every key of `group_data`. Made from `changeover/settings.py` by `python -m changeover settings`; a test checks that it
-is current. `fleet` is in `group_data/all.py`; a system is one file with one name. An environment's file changes single
-values: `overrides = {"shop.services.api.memory": "2G"}`. Durations are `500ms`, `90s`, `5m`, `24h`, `7d`; sizes `64K`,
-`512M`, `2G`.
+is current. [every_key.py](every_key.py) is an example that holds each key once. `fleet` is in `group_data/all.py`; a
+system is one file with one name. An environment's file changes single values:
+`overrides = {"shop.services.api.memory": "2G"}`. Durations are `500ms`, `90s`, `5m`, `24h`, `7d`; sizes `64K`, `512M`,
+`2G`.
 """
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [

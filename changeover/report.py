@@ -123,6 +123,8 @@ def listed(names: Sequence[str]) -> str:
 def clause(system: System, outcome: str) -> str:
     """What happened to one system, as a part of the headline."""
     name, before, after = system.name, system.release.from_, system.release.to
+    if outcome == "ok" and after in (records.NONE_YET, records.UNKNOWN):
+        return f"single phases of {name} ran (live: {after})"
     if outcome == "ok" and before in (None, after):
         return f"{name} {after} was {'deployed again' if before else 'installed'}"
     if outcome == "ok":

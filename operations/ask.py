@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gevent.pool import Pool
 from paramiko import SSHException
 from pyinfra.api import StringCommand
 from pyinfra.context import ctx_config, ctx_host, ctx_state
@@ -24,6 +25,17 @@ def shell(host: Any, words: Sequence[str], limit: int) -> tuple[bool, list[str]]
         except (TimeoutError, OSError, SSHException) as error:
             return False, [f"{host.name} does not answer: {error or f'within {limit} s'}"]
     return done, [*output.stdout_lines, *output.stderr_lines]
+
+
+def at_once(hosts: Mapping[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
+    """{name: the answer} of many hosts, all asked at the same time. Arguments: hosts by name; what to ask of one."""
+    state, config = ctx_state.get(), ctx_config.get()
+
+    def one(host: Any) -> Any:
+        with ctx_state.use(state), ctx_config.use(config), ctx_host.use(host):
+            return ask(host)
+
+    return dict(zip(hosts, Pool(len(hosts) or 1).map(one, hosts.values()), strict=True))
 
 
 def spoken(lines: Sequence[str]) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from changeover.record import Check
 
 FAILURES: dict[str, list[str]] = {}  # host -> lines that its part of the run ended with
 CHECKS: list[Check] = []  # what was asked of a release and how it answered, for the record
+NOTES: list[str] = []  # what a person should know, and what stops nothing; the run's last lines say it again
 FILES: dict[str, Path] = {}  # name in the report's folder -> where the file lies until the run ends
 REPORT: list[Callable[[], Path]] = []  # the recorder's word on where this run's report will be
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from gevent.lock import Semaphore
 from pyinfra import host, inventory
 from pyinfra.api import StringCommand, deploy, operation
 from pyinfra.operations import server
@@ -16,14 +17,17 @@ from changeover.hostconfig import config
 from changeover.live import parse
 from changeover.plan import Plan
 from facts.host import SystemState
-from facts.peers import PeerKeys
+from facts.peers import Keys, PeerKeys
 from hostcmd.build import archive
 from operations import units
+from operations.ask import at_once
 from operations.files import tree
 
 BINARY = "/usr/local/bin/changeover"
 ETC = "/etc/changeover"
 USER = "changeover"
+_keys: dict[str, Keys] = {}  # of hosts that have theirs
+_lock = Semaphore()
 HOME = "/var/lib/changeover/peer"
 UNITS = "/etc/systemd/system"
 AT_BOOT = {  # before the engine, and after it
@@ -98,6 +102,15 @@ def key(path: str) -> Generator[StringCommand]:
     yield StringCommand(f"rm -f {path} {path}.pub; ssh-keygen -q -t ed25519 -N '' -C changeover -f {path}")
 
 
+def keys_of(names: list[str]) -> dict[str, Keys]:
+    """The keys of these hosts. Each host is asked once in a run, and not by each peer: a hundred would ask 10,000."""
+    with _lock:
+        missing = {name: inventory.get_host(name) for name in names if name not in _keys}
+        found = at_once(missing, lambda one: one.get_fact(PeerKeys))
+        _keys.update({name: keys for name, keys in found.items() if keys.public and keys.host})  # else: not made yet
+        return {name: _keys.get(name) or found[name] for name in names}
+
+
 @operation()
 def peers(addresses: dict[str, str]) -> Generator[StringCommand]:
     """
@@ -105,7 +118,7 @@ def peers(addresses: dict[str, str]) -> Generator[StringCommand]:
 
     + addresses: name -> private address of all hosts that share a system with this one
     """
-    found = {name: inventory.get_host(name).get_fact(PeerKeys) for name in addresses}
+    found = keys_of(list(addresses))
     keys = [keys.public for keys in found.values() if keys.public]
     pins = [f"{addresses[name]} {keys.host}" for name, keys in found.items() if keys.host]
     yield from tree._inner(

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from gevent.lock import Semaphore
-from gevent.pool import Pool
 from pyinfra import host
 from pyinfra.api import deploy
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.context import ctx_config, ctx_host, ctx_state
+from pyinfra.context import ctx_state
 
 from changeover.fitness import entry, findings, may_look, together
 from changeover.fleet import Plan
 from changeover.held import DAEMON
 from changeover.live import Live
 from changeover.look import question
+from changeover.pins import moved_tags
 from changeover.slots import moved
 from changeover.stack import rolls_out
 from facts.compose import SlotPorts
 from facts.fitness import Entry, Fitness
 from operations import flow, integration, run
+from operations.ask import at_once
 
 Found = dict[str, list[str]]  # host -> what speaks against it
 _found: Found = {}
@@ -76,7 +77,7 @@ def fit(plan: Plan) -> Found:
 
 
 def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
-    accesses = _at_once(hosts, lambda one: one.get_fact(Entry, _sudo=False))
+    accesses = at_once(hosts, lambda one: one.get_fact(Entry, _sudo=False))
     found = {name: entry(accesses[name], run.by_sudo(one)) for name, one in hosts.items()}
     open_ = {name: one for name, one in hosts.items() if may_look(accesses[name], run.by_sudo(one))}
     states: dict[str, Live] = {}
@@ -88,7 +89,7 @@ def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
             except PyinfraError as error:
                 found.setdefault(plan.coordinator(system).name, []).append(str(error))
     ask = {name: question(plan, name, states, DAEMON) for name in open_}
-    looks = _at_once(open_, lambda one: one.get_fact(Fitness, question=ask[one.name]))
+    looks = at_once(open_, lambda one: one.get_fact(Fitness, question=ask[one.name]))
     seen = {name: look for name, look in looks.items() if look is not None}
     for name in open_:
         if name in seen:
@@ -97,21 +98,14 @@ def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
             found[name].append(f"does not say what it is; see: ssh {name} sudo python3 -V")
     for name, lines in together(seen).items():
         found[name] += lines
+    tags = {image: digest for here in seen.values() for image, digest in here.tags.items()}
+    for system, state in states.items():
+        for line in moved_tags(plan, system, state, tags):
+            flow.NOTES.append(line)
+            click.secho(f" note        {line}", fg="yellow", err=True)
     if len(open_) < len(hosts) or any(plan.run.system in (None, name) and name not in states for name in plan.systems):
         raise Unfit(found)
     return found
-
-
-def _at_once(hosts: Mapping[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
-    """{host: its answer}, all asked at the same time."""
-    state, config = ctx_state.get(), ctx_config.get()
-
-    def one(target: Any) -> Any:
-        with ctx_state.use(state), ctx_config.use(config), ctx_host.use(target):
-            return ask(target)
-
-    pool = Pool(len(hosts) or 1)
-    return dict(zip(hosts, pool.map(one, hosts.values()), strict=True))
 
 
 def refusal(found: Found) -> list[str]:

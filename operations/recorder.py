@@ -11,7 +11,7 @@ import click
 from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report
-from operations import flow, run, watch
+from operations import flow, images, run, watch
 
 TAIL = 20
 PRIVATE = Path("reports")
@@ -68,7 +68,9 @@ class Recorder(BaseStateCallback):
         return record.Record(
             id=f"{self.started:%Y%m%dT%H%M%SZ}",
             systems=[
-                record.System(name=name, release=record.Release(from_=run.known_release(name), to=to))
+                record.System(
+                    name=name, release=record.Release(from_=run.known_release(name), to=to), images=images_of(name, to)
+                )
                 for name, to in after(run.concerned(), done).items()
             ],
             environment=plan.fleet.environment,
@@ -144,7 +146,7 @@ def after(wanted: dict[str, str], done: bool) -> dict[str, str]:
     if not done:
         return wanted
     return {
-        name: to if name in watch.CONFIRMED or run.is_instead(name) else run.known_release(name) or to
+        name: to if name in watch.CONFIRMED or run.is_instead(name) else run.known_release(name) or nothing(name)
         for name, to in wanted.items()
     }
 
@@ -152,6 +154,16 @@ def after(wanted: dict[str, str], done: bool) -> dict[str, str]:
 def refused(failed: list[record.Step]) -> bool:
     """Whether preflight ended the run. Argument: the steps that failed."""
     return bool(failed) and all(step.phase == "preflight" for step in failed)
+
+
+def images_of(system: str, release: str) -> dict[str, str]:
+    """{service: image} of a release, as written down on the hosts, in this run or before."""
+    return images.RECORDED.get(system, run.known_images(system)).get(release, {})
+
+
+def nothing(system: str) -> str:
+    """What is said instead of a release where none is live, or nobody asked."""
+    return record.NONE_YET if run.was_asked(system) else record.UNKNOWN
 
 
 def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:
@@ -196,6 +208,7 @@ def summary(made: record.Record, page: Path) -> list[str]:
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
+    lines += [f" note        {line}" for line in flow.NOTES]
     if made.checklist:
         passed = sum(check.verdict == "pass" for check in made.checklist)
         lines += [f" checked     {passed} of {len(made.checklist)} passed: tests and commands; each is in the report"]

@@ -1,10 +1,11 @@
 """Runs on a host, changes nothing: what it is and who is on it, for preflight. Standard library only.
 
 Input: one JSON object as the argument: {"ports": [numbers], "images": [names], "foreign": [paths], "engine_root": path,
-"tools": [names], "units": [names], "volumes": [names]}. Output: one JSON object on the last line; changeover/look.py
-says what is in it.
+"tools": [names], "units": [names], "volumes": [names], "tags": [names]}. Output: one JSON object on the last line;
+changeover/look.py says what is in it.
 """
 
+import base64
 import contextlib
 import glob
 import http.client
@@ -38,11 +39,11 @@ class Engine(http.client.HTTPConnection):
         self.sock.connect(SOCKET)
 
 
-def ask(path):
+def ask(path, headers=None):
     """The engine's answer to a GET as (status, JSON); None when it does not answer."""
     link = Engine()
     try:
-        link.request("GET", path)
+        link.request("GET", path, headers=headers or {})
         answer = link.getresponse()
         return answer.status, json.loads(answer.read() or b"null")
     except (OSError, ValueError, http.client.HTTPException):
@@ -208,6 +209,30 @@ def silent(name):
     return why
 
 
+def logins():
+    """{registry: (user, password)} as root's `docker login` wrote them."""
+    try:
+        found = json.loads(text("/root/.docker/config.json") or "{}").get("auths", {})
+        return {name: base64.b64decode(one["auth"]).decode().partition(":")[::2] for name, one in found.items()}
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return {}
+
+
+def digests(images):
+    """{image: the digest of its tag now} by the engine's word, which asks the registry; silence is not waited for."""
+    known, found = logins() if images else {}, {}
+    for image in images:
+        user, password = known.get(image.split("/")[0], ("", ""))
+        login = json.dumps({"username": user, "password": password, "serveraddress": image.split("/")[0]})
+        words = {"X-Registry-Auth": base64.urlsafe_b64encode(login.encode()).decode()} if user else {}
+        answer = ask(f"/distribution/{image}/json", words)
+        if answer is None:
+            break
+        if answer[0] == 200:
+            found[image] = answer[1].get("Descriptor", {}).get("digest", "")
+    return {image: digest for image, digest in found.items() if digest}
+
+
 def proxied():
     """Whether the engine asks registries through a proxy: then what this process sees says nothing."""
     answer = ask("/info")
@@ -248,6 +273,7 @@ def main():
         "held": held(wanted["ports"]),
         "boot": [u for u in wanted["units"] if os.path.lexists("/etc/systemd/system/multi-user.target.wants/" + u)],
         "foreign": foreign(wanted["foreign"]),
+        "tags": digests(wanted["tags"]),
         "majors": majors(wanted["engine_root"], wanted["volumes"]),
         "missing": lacking,
         "silent": {} if not registries or proxied() else {n: why for n in registries for why in [silent(n)] if why},

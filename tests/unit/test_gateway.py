@@ -211,7 +211,7 @@ def test_plain_http_is_sent_to_the_port_that_tls_is_on(staging: Hosts, port: int
 @pytest.mark.parametrize("timeout, seconds", [("500ms", 1), ("90s", 90), ("24h", 86400)])
 def test_a_short_timeout_is_not_none(timeout: str, seconds: int) -> None:
     hosts = good()
-    on_all("shop.services.api.routes", {"/api": {"timeout": timeout}})(hosts)
+    on_all("shop.services.api.routes", {"/api": {"timeout": timeout, "websocket": True}})(hosts)
     assert f"proxy_read_timeout {seconds}s;" in location(server(hosts), "/api/")
 
 

@@ -52,7 +52,7 @@ def test_hosts_differ_only_in_their_own_name() -> None:
 def test_a_short_time_is_not_none() -> None:
     hosts = good()
     on_all("shop.services.api.drain", "500ms")(hosts)
-    on_all("shop.services.api.routes./api.upload", "500ms")(hosts)
+    on_all("shop.services.api.routes./api", {"upload": "500ms", "timeout": "2s"})(hosts)
     on_all("shop.services.api.stop_grace", "1500ms")(hosts)
     api = json.loads(config(fleet.load(hosts), "shop", "app1"))["services"]["api"]
     assert (api["drain"], api["stop_grace"], api["traffic"], api["singleton"]) == (1, 2, True, False)
@@ -62,6 +62,11 @@ def test_a_short_time_is_not_none() -> None:
 
 ONE, TWO = "@fake/one", "@fake/two"
 ADDRESSES = {ONE: "10.0.0.1", TWO: "10.0.0.2"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_command, "_keys", {})
 
 
 def keys(name: str) -> dict[str, Any]:
@@ -121,6 +126,12 @@ def test_the_folders_are_roots_so_that_the_user_gives_itself_no_key(run: Run) ->
     folders = {folder["path"]: (folder["mode"], folder["owner"]) for folder in json.loads(command.stdin)["directories"]}
     home = "/var/lib/changeover/peer"
     assert folders == {home: ("755", "root"), f"{home}/.ssh": ("755", "root")}
+
+
+def test_a_host_is_asked_for_its_keys_once_by_all_its_peers(run: Run) -> None:
+    run(host_command.peers, keys("one"), keys("two"), addresses=ADDRESSES)
+    again = run(host_command.peers, keys("new"), keys("two"), addresses=ADDRESSES)
+    assert not [command for command in again.asked if "/peer_key" in command.text]
 
 
 def test_a_host_without_a_key_is_no_line(run: Run) -> None:

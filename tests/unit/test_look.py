@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import os
@@ -28,6 +29,7 @@ QUESTION: dict[str, Any] = {
     "tools": [],
     "units": [],
     "volumes": [],
+    "tags": [],
 }
 
 
@@ -150,6 +152,43 @@ def test_the_major_version_of_a_database_is_read_from_its_volume(tmp_path: Path)
     (tmp_path / "volumes/shop_data/_data/PG_VERSION").write_text("17\n")
     found = ask(engine_root=str(tmp_path), volumes=["shop_data", "none_data"])
     assert found.majors == {"shop_data": "17"} and str(tmp_path) in found.disks
+
+
+def test_the_registrys_word_on_tags_is_the_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def engine(path: str, headers: Any = None) -> Any:
+        asked.append((path, headers))
+        if "silent" in path:
+            return None
+        return (200, {"Descriptor": {"digest": "sha256:1"}}) if "api" in path else (403, {})
+
+    monkeypatch.setattr(look, "ask", engine)
+    monkeypatch.setattr(look, "logins", lambda: {"r.test": ("me", "planted")})
+    assert look.digests(["r.test/shop/api:1", "r.test/denied:1", "q.test/silent:1", "q.test/api:2"]) == {
+        "r.test/shop/api:1": "sha256:1"
+    }
+    assert [path for path, _ in asked] == [
+        f"/distribution/{name}/json" for name in ("r.test/shop/api:1", "r.test/denied:1", "q.test/silent:1")
+    ]
+    login = base64.urlsafe_b64decode(asked[0][1]["X-Registry-Auth"]).decode()
+    assert json.loads(login) == {"username": "me", "password": "planted", "serveraddress": "r.test"}
+
+
+@pytest.mark.parametrize(
+    "written, found",
+    [
+        ('{"auths": {"r.test": {"auth": "bWU6YTpi"}}}', {"r.test": ("me", "a:b")}),
+        ('{"auths": {"r.test": {}}, "credsStore": "pass"}', {}),
+        ("", {}),
+        ("{", {}),
+    ],
+)
+def test_a_login_is_read_as_docker_wrote_it(
+    monkeypatch: pytest.MonkeyPatch, written: str, found: dict[str, tuple[str, str]]
+) -> None:
+    monkeypatch.setattr(look, "text", lambda path: written)
+    assert look.logins() == found
 
 
 DPKG = """Package: docker-ce

@@ -13,6 +13,7 @@ from plans import Hosts, good, on_all
 
 from changeover import fleet, pins, stack
 from changeover.live import Live, Releases, SlotState
+from changeover.look import tags
 from changeover.plan import Plan
 from changeover.secrets import Secrets
 from operations import flow, images, release
@@ -89,6 +90,17 @@ def test_the_compose_file_names_what_was_written_down_and_that_is_no_other_setti
     assert before.body["labels"] == after.body["labels"]
     assert spec(plan(), KNOWN, "api-blue").body["image"].endswith("/api:1.0.0"), "the live one was deployed by its tag"
     assert spec(plan(), KNOWN, "clock-green").body["image"] == "registry.test:5000/shop/clock:1.1.0"
+
+
+def test_a_tag_that_was_pushed_again_is_said_and_changes_nothing() -> None:
+    assert pins.written_down(plan(), "shop", KNOWN) == {"api": PINNED}
+    assert pins.moved_tags(plan(), "shop", KNOWN, {}) == []
+    assert pins.moved_tags(plan(), "shop", KNOWN, {TAGGED: f"sha256:{HEX}"}) == []
+    assert pins.moved_tags(plan(), "shop", KNOWN, {TAGGED: f"sha256:{'b' * 64}"}) == [
+        f"{TAGGED} is another image now (sha256:bbbbbbbbbbbb); shop 1.1.0 stays the one that was staged "
+        "(sha256:aaaaaaaaaaaa); to ship the new one, give it a version of its own"
+    ]
+    assert [tags(plan(), name, {"shop": KNOWN}) for name in ("edge1", "app1", "app2")] == [[], [TAGGED], []]
 
 
 def test_a_host_wants_the_images_of_its_own_services() -> None:

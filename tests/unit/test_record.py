@@ -42,6 +42,7 @@ def test_file_has_the_keys_of_the_contract(tmp_path):
     assert path == tmp_path / "new" / "record.json"
     assert json.loads(path.read_text()) == {
         **LEAST,
+        "systems": [{**LEAST["systems"][0], "images": {}}],
         "txn": None,
         "system": "tasktracker",
         "release": {"from": "1.0.0", "to": "1.1.0"},

@@ -11,8 +11,8 @@ from plans import good, on_all
 
 from changeover import fleet, record
 from changeover.live import Live, Releases
-from operations import run, watch
-from operations.recorder import after, outcome, place, summary, way_back
+from operations import flow, images, run, watch
+from operations.recorder import after, images_of, outcome, place, summary, way_back
 
 PAGE = Path("reports/x/index.html")
 START = datetime(2026, 11, 21, 14, 3, tzinfo=UTC)
@@ -123,6 +123,35 @@ def test_only_what_was_confirmed_is_recorded_as_live(monkeypatch: pytest.MonkeyP
     assert after({"shop": "1.1.0"}, done=False) == {"shop": "1.1.0"}, "what was asked for"
     monkeypatch.setattr(watch, "CONFIRMED", {"shop"})
     assert after({"shop": "1.1.0"}, done=True) == {"shop": "1.1.0"}
+
+
+def test_a_phase_alone_says_no_release_that_is_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "CONFIRMED", set())
+    monkeypatch.setattr(run, "_live", {"shop": Live()})
+    assert after({"shop": "1.0.0", "hello": "1.26"}, done=True) == {"shop": "none yet", "hello": "unknown"}
+    lines = summary(made(systems=[record.System(name="shop", release=record.Release(from_=None, to="none yet"))]), PAGE)
+    assert lines[0] == " done        shop none yet on staging: 5 changes on 2 hosts (71 s)"
+
+
+def test_the_images_of_a_release_are_those_that_were_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, now = ({"1.1.0": {"api": f"x/api:1.1.0@sha256:{digit * 64}"}} for digit in "ab")
+    monkeypatch.setattr(run, "_live", {"shop": Live(images=before)})
+    monkeypatch.setattr(images, "RECORDED", {})
+    assert images_of("shop", "1.1.0") == before["1.1.0"] and images_of("shop", "2") == images_of("hello", "1") == {}
+    monkeypatch.setattr(images, "RECORDED", {"shop": now})
+    assert images_of("shop", "1.1.0") == now["1.1.0"]
+
+
+def test_all_findings_of_preflight_are_in_the_last_lines() -> None:
+    why = "\n".join(f"app{number}: has no python3" for number in range(12))
+    error = record.Error(where="app0, app1: the host is fit", why=why, next="mend each")
+    assert sum("has no python3" in line for line in summary(made(outcome="refused", error=error), PAGE)) == 12
+    assert sum("has no python3" in line for line in summary(made(outcome="failed", error=error), PAGE)) == 6
+
+
+def test_a_note_is_said_again_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "NOTES", ["x/api:1.1.0 is another image now"])
+    assert " note        x/api:1.1.0 is another image now" in summary(made(), PAGE)
 
 
 def test_a_runbook_says_which_system_goes_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,374 @@
+"""Every key of group_data once, with what it is for: an example to take from.
+
+Made by `python -m changeover example`; a test checks that it is current, complete and without a fault. In your
+repository `fleet` is in group_data/all.py, and each system is a file and a group of its own name. Leave out what is as
+you want it anyway: docs/settings.md has the defaults.
+"""
+
+fleet = dict(
+    # what these hosts are; development ports are closed in production
+    environment="staging",
+    # where the team's images come from: {registry} in image names
+    registry="registry.example.com",
+    # where public images come from: {mirror} in image names
+    mirror="docker.io",
+    # Docker's apt repository, or the distribution's
+    docker_source="docker",
+    # further keys of /etc/docker/daemon.json
+    daemon={"registry-mirrors": ["https://mirror.example.com"]},
+    # user that is made; in group docker, so as good as root
+    deploy_user="deploy",
+    # public SSH keys that may log in as the deploy user
+    deploy_keys=["ssh-ed25519 AAAA... dana@laptop"],
+    # NAME=value lines: with mode 0600 and never in git, or encrypted with age
+    secrets_file="secrets/{environment}.env",
+    # file of the age identity that opens secrets_file, mode 0600; CHANGEOVER_AGE_IDENTITY wins
+    secrets_identity="secrets/identity.txt",
+    # words of a command that prints the value of a secret that is in neither the environment nor the file;
+    # {name} {system} {environment} are filled in
+    secrets_command=["pass", "show", "{system}/{environment}/{name}"],
+    # longest time for each answer of secrets_command
+    secrets_timeout="20s",
+    # how many times a host's memory all limits on it may add up to, both slots counted
+    memory_overcommit=1.5,
+    # the nginx of the edge hosts
+    gateway=dict(
+        # CPU limit in cores
+        cpus=0.5,
+        # memory limit
+        memory="256M",
+        # cores kept: becomes cpu_shares, as compose has no CPU reservation
+        cpus_reserve=0.1,
+        # memory kept (a soft limit)
+        memory_reserve="64M",
+        # inventory group whose hosts are gateways
+        on="edge",
+        # exact tag or digest
+        image="{mirror}/library/nginx:1.26",
+        # plain HTTP: health, redirects to HTTPS
+        http_port=80,
+        # HTTPS, HTTP/2 and WebSockets
+        https_port=443,
+        # idle time of client connections
+        keepalive="75s",
+        # idle time of connections to apps; must be shorter than the apps' own, or POSTs fail
+        upstream_keepalive="30s",
+        # address:port at which the control machine reaches it; default: the host's address, https_port
+        reach="203.0.113.10:443",
+        # its folder on the hosts
+        run_dir="/srv/gateway",
+    ),
+)
+
+shop = dict(
+    # release of the first installation; later the hosts say what is live
+    initial_release="1.0.0",
+    # image of services that name none
+    image="{registry}/{system}/{service}:{release}",
+    # name under which the gateway serves it
+    domain="shop.example.com",
+    # none: plain HTTP only
+    tls=dict(
+        # PEM file with the certificate and its chain
+        certificate="secrets/shop.crt",
+        # PEM file with the key
+        key="secrets/shop.key",
+        # PEM file of a private CA, for the deploy's own prober
+        ca="secrets/ca.crt",
+    ),
+    # its folder on the hosts; default /srv/SYSTEM
+    run_dir="/srv/shop",
+    # its parts; the name is used everywhere
+    services={
+        "db": dict(
+            cpus=2.0,
+            # memory limit; more ends the process
+            memory="2G",
+            cpus_reserve=0.5,
+            memory_reserve="512M",
+            # started when the layer below is healthy; 4 is the gateway
+            layer=1,
+            # inventory group whose hosts run it
+            on="data",
+            # exact tag or digest; {registry} {mirror} {service} {release} are filled in
+            image="{mirror}/library/postgres:17",
+            # words instead of the image's own command
+            command=None,
+            # variables, not secret; {address.SERVICE} is host:port of a service
+            env={"TZ": "UTC"},
+            # files under /run/secrets: names, or name -> text with {secret.NAME} and {address.SERVICE}; in a
+            # URL the secret is percent-encoded
+            secrets=[],
+            # user the container runs as, and owner of its secrets; none: the image's
+            uid=None,
+            # time between SIGTERM and SIGKILL
+            stop_grace="60s",
+            # longest wait until healthy
+            start_timeout="120s",
+            # what it is
+            kind="postgres",
+            # major version; must be the image's
+            major=17,
+            # port in the container
+            port=5432,
+            # host port, on the host's private address
+            publish=5432,
+            # as an app's
+            dev_ports={15432: 5432},
+            # database that is created
+            database="shop",
+            # role without superuser rights that owns it; apps log in as it
+            owner="shop",
+            # name of the secret that holds the owner's password
+            owner_secret="SHOP_DB_PASSWORD",
+            # name of the secret of the postgres role
+            superuser_secret="POSTGRES_PASSWORD",
+            # made by the superuser
+            extensions=["pg_trgm"],
+            # server settings, as in postgresql.conf
+            settings={"max_connections": "200"},
+            # default: pg_isready over TCP
+            health=dict(
+                # words run in the container instead; exit code 0 is healthy
+                cmd=["pg_isready", "-h", "127.0.0.1"],
+                # time between two checks
+                interval="10s",
+            ),
+        ),
+        "queue": dict(
+            cpus=0.5,
+            memory="512M",
+            cpus_reserve=0.1,
+            memory_reserve="64M",
+            layer=1,
+            on="data",
+            image="{mirror}/library/nats:2.10",
+            command=["-js", "-sd", "/data", "-m", "8222"],
+            env={"TZ": "UTC"},
+            secrets=[],
+            uid=None,
+            stop_grace="30s",
+            start_timeout="60s",
+            kind="nats",
+            port=4222,
+            publish=4222,
+            dev_ports={8222: 8222},
+            # its HTTP monitoring port, which the health check asks
+            monitoring=8222,
+            # default: /healthz of its monitoring port
+            health=dict(
+                # path that answers 200 while the process lives; no dependency in it
+                http="/healthz",
+                # port of `http` where it is not the service's own
+                port=8222,
+            ),
+        ),
+        "api": dict(
+            cpus=1.0,
+            memory="1G",
+            cpus_reserve=0.25,
+            memory_reserve="256M",
+            layer=2,
+            on="app",
+            command=["serve", "--port", "8000"],
+            env={"QUEUE_URL": "nats://{address.queue}"},
+            secrets={"DATABASE_URL": "postgresql://shop:{secret.SHOP_DB_PASSWORD}@{address.db}/shop"},
+            uid=10001,
+            stop_grace="35s",
+            start_timeout="120s",
+            # what it is; the other kinds are postgres and nats
+            kind="app",
+            port=8000,
+            # host port -> container port on 127.0.0.1; closed in production
+            dev_ports={19000: 9000},
+            # blue and green host ports: the service is switched without a gap
+            slots=dict(
+                # host port of the blue slot
+                blue=18000,
+                # host port of the green slot
+                green=18001,
+            ),
+            # path prefixes it serves
+            routes={
+                "/api": dict(
+                    # longest silence of the service; S1 asks 24h for /ws
+                    timeout="45s",
+                    # largest request body
+                    max_body="20M",
+                    # longest time that a client may take to send a request body; the old slot is kept that long
+                    # after a switch. nginx itself only ends a client that sends nothing for this time
+                    upload="30s",
+                ),
+                "/ws": dict(
+                    # pass the Upgrade header on
+                    websocket=True,
+                    timeout="24h",
+                ),
+            },
+            # how the engine tells that it is alive; slots need it
+            health=dict(
+                http="/api/health",
+                port=8000,
+                interval="5s",
+                # longest time for one check
+                timeout="3s",
+                # failures in a row until unhealthy
+                retries=3,
+                # failures in this time after the start do not count
+                start_period="15s",
+            ),
+            # what the idle slot must answer before traffic goes there; default: health
+            ready=dict(
+                # path asked on the slot's own port
+                http="/api/ready",
+                # keys that must have these values in the answer's body
+                json={"database": "ok"},
+                # longest wait for the right answer
+                timeout="60s",
+            ),
+            # the team's own tests of an idle slot, before the switch
+            test=dict(
+                # words; programs of the Python that runs pyinfra come first. Exit code 0 is passed
+                run=["pytest", "tests/api", "-q"],
+                # where they run, from the folder that pyinfra runs in
+                folder="../shop",
+                # further variables; RELEASE is set, PREVIOUS for a command, BASE_URL (the idle slot) and
+                # OTHER_URL (the live one) for tests
+                env={"PYTHONDONTWRITEBYTECODE": "1"},
+                # names of secrets, given as variables to this process alone
+                secrets=["ADMIN_TOKEN"],
+                # longest time for one run; then the process and its children are ended
+                timeout="5m",
+            ),
+            # time for open requests and sockets after traffic has left, before the stop
+            drain="30s",
+            # time that it keeps an idle connection open; longer than the gateway's upstream_keepalive
+            keepalive="75s",
+            # folders in memory
+            tmpfs=["/tmp"],
+        ),
+        "clock": dict(
+            layer=2,
+            on="app",
+            # runs exactly once, on the first host of its group
+            singleton=True,
+            health=dict(
+                cmd=["test", "-e", "/tmp/alive"],
+            ),
+        ),
+        "site": dict(
+            layer=3,
+            on="edge",
+            image="{registry}/shop/site:1.4",
+            port=3000,
+            # host port, on the host's private address, for a service without slots
+            publish=18010,
+            routes={
+                "/site": dict(
+                    # take the prefix away before the service sees the path
+                    strip=True,
+                    # folder below the prefix to cache, such as assets/
+                    assets="assets/",
+                ),
+            },
+        ),
+    },
+    # how a release goes live
+    release=dict(
+        # all hosts at once, beside the old release; host by host; or the old release is stopped first, behind
+        # the maintenance page
+        strategy="rolling",
+        # not confirmed in this time, a switch goes back by itself
+        lease="90s",
+        # time under watch after the switch, before it is confirmed
+        soak="5m",
+        # rolling: time under watch after each host, before the next one's turn
+        pause="30s",
+        # time that the old slot runs on after the confirmation
+        keep_warm="30m",
+        # releases that were live and whose images stay on the hosts
+        keep=5,
+        # where a confirmed release is tagged in git, on the control machine; never pushed by itself
+        tag="production",
+        # name of that tag; {system} {release} {environment} are filled in
+        tag_name="{system}-v{release}",
+        # requests of the deploy's own prober; default: each route's health path
+        probe=[
+            dict(
+                # path on the gateway
+                path="/api/health",
+                # the right status code
+                expect=200,
+            ),
+            dict(
+                path="/api/orders",
+                # a POST's body holds {id}, new each time
+                method="POST",
+                # body of a POST
+                json={"number": "probe-{id}"},
+                expect=201,
+            ),
+        ],
+        # path of a WebSocket that the prober keeps open
+        websocket="/ws",
+        # calls after the switch, in order; one that fails sends the release back
+        smoke=[
+            dict(
+                # what it shows, in a person's words: it stands in output and report
+                name="a write, and its event",
+                # sent once, never again
+                method="POST",
+                # path on the gateway; may hold {id}
+                path="/api/orders",
+                # headers; {secret.NAME} and {id} are filled in
+                headers={"Authorization": "Bearer {secret.ADMIN_TOKEN}"},
+                # body; {secret.NAME} and {id} are filled in
+                json={"number": "{id}"},
+                expect=201,
+                # keys that must have these values in the JSON answer
+                answer={"number": "{id}"},
+                # text that the answer's body must hold; {id} is filled in
+                text="{id}",
+                # longest time for the whole answer
+                timeout="10s",
+                # a message that must come of it
+                event=dict(
+                    # path of the WebSocket
+                    path="/ws",
+                    # what the message must hold, {id} filled in; default: the new id in its text
+                    json={"number": "{id}"},
+                    # longest wait, from the call's answer on
+                    within="5s",
+                ),
+            ),
+        ],
+        # the team's own, such as the upload of static files to a bucket or CDN
+        commands=[
+            dict(
+                run=["aws", "s3", "sync", "build/static", "s3://shop/static"],
+                folder=".",
+                env={"AWS_REGION": "eu-central-1"},
+                secrets=["AWS_SECRET_ACCESS_KEY"],
+                timeout="5m",
+                # what it does, in a person's words: it stands in output and report
+                name="static files",
+                # before anything of the release starts: a failure stops it there; or after the confirmation,
+                # and after a way back that this run takes: a failure undoes nothing
+                when="before",
+            ),
+        ],
+        # failed probes, from before the switch on, that still pass
+        max_failed=0,
+    ),
+    # none: the system has no schema of its own
+    migrations=dict(
+        # the tool that knows the versions
+        engine="alembic",
+        # service in whose image and with whose secrets the engine runs
+        service="api",
+        # the postgres service it changes
+        database="db",
+        # longest time for one upgrade
+        timeout="10m",
+    ),
+)
