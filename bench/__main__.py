@@ -13,11 +13,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import figures, noop, rehearsal, release, rollback, upgrade
+from bench import figures, noop, rehearsal, release, rollback, scale, upgrade
 from bench.run import BenchError, run
 
 # In this order: hosts that are down, then up with nothing to do, then releases. They are up at the end. Minutes each.
-MINUTES = {"rehearsal-cold": 8, "rehearsal-warm": 2, "noop": 8, "upgrade": 7, "rollback": 6, "release": 22}
+MINUTES = {"rehearsal-cold": 8, "rehearsal-warm": 2, "noop": 8, "scale": 2, "upgrade": 7, "rollback": 6, "release": 22}
 ALL = list(MINUTES)
 
 
@@ -60,6 +60,8 @@ def figure(name: str, asked: argparse.Namespace) -> tuple[str, Callable[[], dict
     runs = f" --runs {asked.runs}"
     if name == "noop":
         return runs, lambda: noop.measure(asked.inventory, asked.runs)
+    if name == "scale":
+        return runs, lambda: scale.measure(asked.runs)
     if name == "upgrade":
         return runs, lambda: upgrade.measure(asked.runs)
     if name == "rollback":

@@ -88,7 +88,8 @@ def page(results: Mapping[str, Any]) -> str:
         for what in ("", "-plain")
     )
     known = defaultdict(lambda: None, results)
+    ratios = {"whole": whole, "plain": plain}
     text = made.get_template("page.md.j2").render(
-        results=known, noop=noop, whole=whole, plain=plain, targets=TARGETS, rows=rows.table(results)
+        results=known, noop=noop, targets=TARGETS, rows=rows.table(results), of_scale=rows.of_scale, **ratios
     )
     return text.rstrip() + "\n"

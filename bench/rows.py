@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 REQUESTS, MOVES, SHARE, SOCKETS = 200_000, 50, 0.3, 200
 RATIO = 1.5  # p99 in a move, of that at rest
+GROWTH = 1.2  # a host of many may cost so many times what one of few does
 WARM, COLD, UPGRADE = 1.0, 15.0, 45.0  # seconds
 BUSY = "with all hosts and the load's own clients on these cores, what a move starts and stops takes time from the rest"
 
@@ -93,6 +94,18 @@ def of_last(last: Mapping[str, Sequence[float]], when: str) -> list[Row]:
 def of_upgrade(r: Mapping[str, Any]) -> list[Row]:
     """Rows of a release by the deploy."""
     return [within("release, soak 0, images present: from the command to all traffic on it", r["moved"], UPGRADE)]
+
+
+def of_scale(r: Mapping[str, Any]) -> list[Row]:
+    """Rows of the control machine's seconds for a host, many hosts beside few."""
+    few, *_, many = sorted(r["seconds"], key=int)
+    parts = {"load": "settings loaded and checked", "decide": "files decided", "dry": "`deploy.py --dry`, all of it"}
+    found = []
+    for part, words in parts.items():
+        each = {size: r["seconds"][size][part] / int(size) * 1000 for size in (few, many)}
+        measured = f"{each[many]:.1f} ms a host of {many}, {each[few]:.1f} ms of {few}"
+        found.append(Row(words, f"no more than {GROWTH:g} times", measured, each[many] <= GROWTH * each[few]))
+    return found
 
 
 def table(results: Mapping[str, Any]) -> list[Row]:

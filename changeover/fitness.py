@@ -84,7 +84,7 @@ def _system(here: Look) -> Iterable[str]:
     elif not here.resolves:
         line = f"echo '127.0.1.1 {here.hostname}' | sudo tee -a /etc/hosts"
         yield f"its hostname {here.hostname} does not resolve, and each sudo waits for that; run: {line}"
-    if here.lacks:
+    if here.lacks and not lost:
         names = " ".join(dict.fromkeys(TOOLS.get(tool, tool) for tool in here.lacks))
         yield f"has no {' '.join(here.lacks)}; run: sudo apt-get install -y {names}"
     if here.broken:
