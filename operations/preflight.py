@@ -80,16 +80,16 @@ def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
     accesses = at_once(hosts, lambda one: one.get_fact(Entry, _sudo=False))
     found = {name: entry(accesses[name], run.by_sudo(one)) for name, one in hosts.items()}
     open_ = {name: one for name, one in hosts.items() if may_look(accesses[name], run.by_sudo(one))}
+    asked = [system for system in plan.systems if any(system in plan.systems_on(name) for name in hosts)]
     states: dict[str, Live] = {}
-    for system in plan.systems:
-        members = {member.name for member in plan.group(system)} & set(hosts)
-        if plan.run.system in (None, system) and members and members <= set(open_):
+    for system in asked:
+        if all(member.name in open_ for member in plan.group(system) if member.name in hosts):
             try:
                 states[system] = run.live(system)
             except PyinfraError as error:
                 found.setdefault(plan.coordinator(system).name, []).append(str(error))
-    ask = {name: question(plan, name, states, DAEMON) for name in open_}
-    looks = at_once(open_, lambda one: one.get_fact(Fitness, question=ask[one.name]))
+    questions = {name: question(plan, name, states, DAEMON) for name in open_}
+    looks = at_once(open_, lambda one: one.get_fact(Fitness, question=questions[one.name]))
     seen = {name: look for name, look in looks.items() if look is not None}
     for name in open_:
         if name in seen:
@@ -103,7 +103,7 @@ def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
         for line in moved_tags(plan, system, state, tags):
             flow.NOTES.append(line)
             click.secho(f" note        {line}", fg="yellow", err=True)
-    if len(open_) < len(hosts) or any(plan.run.system in (None, name) and name not in states for name in plan.systems):
+    if len(open_) < len(hosts) or len(states) < len(asked):
         raise Unfit(found)
     return found
 
@@ -114,7 +114,7 @@ def refusal(found: Found) -> list[str]:
     return [*lines, f"{len(lines)} error{'s' * (len(lines) > 1)}; nothing was touched"]
 
 
-def asked(plan: Plan, live: dict[str, Live]) -> list[str]:
+def objections(plan: Plan, live: dict[str, Live]) -> list[str]:
     """What speaks against what this run asks for. Arguments: the plan; what is live of the systems in question."""
     return [
         *release_problems(plan, live),

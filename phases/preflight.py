@@ -3,7 +3,7 @@
 from pyinfra import host
 
 from operations import run
-from operations.preflight import asked, fit, preflight
+from operations.preflight import fit, objections, preflight
 
 plan = run.plan()
 found = fit(plan)
@@ -13,5 +13,5 @@ preflight(
     plan,
     live={system: run.live(system) for system in mine},
     found=found.get(host.name, []),
-    more=[*asked(plan, coordinated), *(line for system in coordinated for line in run.stranger(system))],
+    more=[*objections(plan, coordinated), *(line for system in coordinated for line in run.stranger(system))],
 )
