@@ -31,7 +31,7 @@ MIB = 1024**2
 
 def may_look(access: Access | None, by_sudo: bool) -> bool:
     """Whether a host can be looked at as root. Arguments as in entry."""
-    return access is not None and (not by_sudo or access.uid == "0" or access.sudo == "yes")
+    return access is not None and (not by_sudo or access.sudo == "yes")
 
 
 def entry(access: Access | None, by_sudo: bool) -> list[str]:
@@ -51,7 +51,8 @@ def entry(access: Access | None, by_sudo: bool) -> list[str]:
         user = access.user or "the user"
         rule = f"echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}"
         if "not found" in access.sudo or not access.sudo:
-            found.append(f"has no sudo; run there as root: apt-get install -y sudo && {rule}")
+            more = "" if access.uid == "0" else f" && {rule}"
+            found.append(f"has no sudo; run there as root: apt-get install -y sudo{more}")
         else:
             found.append(f"{user} may not use sudo without a password ({access.sudo}); run there as root: {rule}")
     return found

@@ -78,9 +78,10 @@ def test_a_shell_that_says_something_else_is_a_finding() -> None:
         ({}, True, True),
         ({"sudo": "sudo: a password is required"}, True, False),
         ({"sudo": "sudo: a password is required"}, False, True),
-        ({"sudo": "", "uid": "0"}, True, True),
+        ({"sudo": "", "uid": "0"}, True, False),
+        ({"sudo": "", "uid": "0"}, False, True),
     ],
-    ids=["sudo", "no sudo", "another way to be root", "root itself"],
+    ids=["sudo", "no sudo", "another way to be root", "root that is told to use sudo", "root itself"],
 )
 def test_who_may_look(change: dict[str, str], by_sudo: bool, may: bool) -> None:
     access = Access(**WHO | change)
