@@ -58,6 +58,16 @@ def entry(access: Access | None, by_sudo: bool) -> list[str]:
     return found
 
 
+def packaged(plan: Plan, access: Access | None) -> list[str]:
+    """Why the engine that the settings ask for cannot be had on a host; empty when it can."""
+    if not access or plan.fleet.docker_source != "debian" or (access.os, access.version) != ("debian", "12"):
+        return []
+    return [
+        "Debian 12's own packages have engine 20.10 and no compose v2; take Docker's repository: write "
+        "docker_source='docker' into fleet in group_data/all.py"
+    ]
+
+
 def findings(plan: Plan, name: str, here: Look, live: Mapping[str, Live]) -> list[str]:
     """What speaks against a host. Arguments: the plan; its name; how it looks; what is live of its systems."""
     return [

@@ -12,7 +12,7 @@ from pyinfra.api import deploy
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_state
 
-from changeover.fitness import entry, findings, may_look, together
+from changeover.fitness import entry, findings, may_look, packaged, together
 from changeover.fleet import Plan
 from changeover.held import DAEMON
 from changeover.live import Live
@@ -78,7 +78,9 @@ def fit(plan: Plan) -> Found:
 
 def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
     accesses = at_once(hosts, lambda one: one.get_fact(Entry, _sudo=False))
-    found = {name: entry(accesses[name], run.by_sudo(one)) for name, one in hosts.items()}
+    found = {
+        name: [*entry(accesses[name], run.by_sudo(one)), *packaged(plan, accesses[name])] for name, one in hosts.items()
+    }
     open_ = {name: one for name, one in hosts.items() if may_look(accesses[name], run.by_sudo(one))}
     asked = [system for system in plan.systems if any(system in plan.systems_on(name) for name in hosts)]
     states: dict[str, Live] = {}

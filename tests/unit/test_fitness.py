@@ -10,7 +10,7 @@ import yaml
 from plans import good, on_all
 
 from changeover import fleet
-from changeover.fitness import entry, findings, may_look, together
+from changeover.fitness import entry, findings, may_look, packaged, together
 from changeover.live import Live, Releases
 from changeover.look import Access, Look, folders, ports, question
 from changeover.plan import Plan
@@ -45,8 +45,10 @@ def said(row: dict[str, Any]) -> list[str]:
     for path, value in row.get("data", {}).items():
         on_all(path, value)(hosts)
     plan, here = fleet.load(hosts), Look(**SEEN | row.get("look", {}))
+    access = Access(**WHO | row.get("entry", {}))
     return [
-        *entry(Access(**WHO | row.get("entry", {})), by_sudo=True),
+        *entry(access, by_sudo=True),
+        *packaged(plan, access),
         *findings(plan, name, here, FIRST),
         *together({name: here})[name],
     ]
