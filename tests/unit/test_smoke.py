@@ -283,7 +283,9 @@ def test_that_somebody_is_at_work_on_the_host_ends_nothing(
 
 
 @pytest.mark.parametrize(
-    "why, renew", [("lease", (False, ["it is over"])), ("prober", (True, []))], ids=["no lease", "failed probes"]
+    "why, renew",
+    [("lease", (False, ['{"code": 4, "error": "it is over", "next": "look"}'])), ("prober", (True, []))],
+    ids=["no lease", "failed probes"],
 )
 def test_a_lost_lease_or_a_failed_probe_ends_them_at_once(
     server: Small, planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, why: str, renew: Any
@@ -295,7 +297,7 @@ def test_a_lost_lease_or_a_failed_probe_ends_them_at_once(
     reasons = smoke.tests(planned({"name": "a", "path": "/api"}), "shop", lambda: renew)
     assert time.monotonic() - began < 1.2
     assert reasons == [
-        "2 of 9 probes failed (limit 0)" if why == "prober" else "the lease could not be renewed: it is over"
+        "2 of 9 probes failed (limit 0)" if why == "prober" else "the lease could not be renewed: it is over next: look"
     ]
 
 
