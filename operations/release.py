@@ -214,12 +214,18 @@ def switched(
 
     def told(state: Any, host: Any) -> bool:
         went, said = lock.ask(host, *words, limit=lease.BACK)
-        watch.SAID.extend(said[:1] if went else [])  # how long the page was on
+        watch.SAID.extend(said[:1] if went and recreated else [])  # how long the page was on
+        if not went and not said:  # its connection is gone, or it itself: what it began, it ends when it is back
+            watch.OPEN[system] = watch.CUT_OFF
+            said = [
+                f"{host.name} did not say how the switch ended: its connection was cut, or it has lost its power",
+                f"next: sudo changeover status {system}   (on any of its hosts)",
+            ]
         return went or flow.fail_here(host, said)
 
     if probed and not recreated:
         yield FunctionCommand(begin, (), {})
-    yield FunctionCommand(told, (), {}) if recreated else StringCommand(shlex.join([BINARY, *words]))
+    yield FunctionCommand(told, (), {})
     if probed:
         yield FunctionCommand(done, (), {})
 

@@ -21,6 +21,7 @@ PROBERS: dict[str, Prober] = {}
 CONFIRMED: set[str] = set()  # systems whose release this run has confirmed
 OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run has not confirmed
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
+CUT_OFF = "is undone by the hosts themselves, or goes back"  # nobody said how the switch ended
 HALF_WAY = "half-way, goes back by itself"  # a recreate that is open, a rolling release between two hosts
 SAID: list[str] = []  # what the host command said of switches that users saw something of
 FOLDER = Path("reports")

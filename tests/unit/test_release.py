@@ -186,7 +186,17 @@ def test_nothing_is_switched_when_the_prober_cannot_see_it_answer(run: Run, monk
 def test_a_switch_that_fails_leaves_nothing_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "start", lambda *_: None)
     done = switch(run, {"changeover switch": {"success": False, "stderr": ["error: app2 does not answer"]}})
-    assert done.failed and "error: app2 does not answer" in done.lines and watch.OPEN == {}
+    assert done.failed and watch.OPEN == {}
+    assert flow.FAILURES["@fake/one"] == ["error: app2 does not answer"]
+
+
+def test_a_switch_of_which_nothing_is_heard_is_no_riddle(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coordinator lost its power: what it began is undone when it is back, or goes back by its lease."""
+    monkeypatch.setattr(watch, "start", lambda *_: None)
+    done = switch(run, {"changeover switch": {"success": False}})
+    assert done.failed and watch.OPEN == {"shop": watch.CUT_OFF}
+    why, then = flow.FAILURES["@fake/one"]
+    assert why.startswith("@fake/one did not say how the switch ended") and "changeover status shop" in then
 
 
 def test_a_first_installation_is_switched_to_without_a_prober(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
