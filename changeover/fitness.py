@@ -196,7 +196,7 @@ def _registries(here: Look) -> Iterable[str]:
         there = registry.removeprefix("registry-1.")
         names = [one for one in here.missing if one.startswith(f"{there}/")] or here.missing
         yield (
-            f"does not reach the registry {there} ({why}), and {len(names)} images are not here, as {names[0]}; "
+            f"does not reach the registry {there} ({why}), and has not yet: {', '.join(names)}; "
             f"try there: curl -sS https://{registry}/v2/"
         )
 

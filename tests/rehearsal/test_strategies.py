@@ -148,12 +148,19 @@ def test_a_rolling_release_whose_second_host_does_not_start_goes_back(gateway, t
     before, release = other()
     idle = 18001 if live()["slots"]["api"]["live"] == "blue" else 18000
     ssh("app2", f"docker rm -f tasktracker-api-{'green' if idle == 18001 else 'blue'}-1", check=False)
-    with port_taken("app2", idle), looking(gateway) as seen:
-        run = pyinfra("deploy.py", "-y", "--data", f"release={release}", *data(tmp_path, ROLLING))
-    assert run.code == 1, run.text
-    assert f"app1 serves {release}" in run.text, "the first host had its turn"
-    assert str(idle) in run.text and "Traceback" not in run.text
-    assert f"tasktracker is back on {before}" in run.text and "its traffic is on the release before" in run.text
+    words = data(tmp_path, {**ROLLING, "tasktracker.release.pause": "8s"})
+    with looking(gateway) as seen:
+        run = subprocess.Popen(
+            pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words),
+            cwd=support.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        wait_for("the first host's turn", lambda: live()["rolled"] == ["app1"], 120)
+        with port_taken("app2", idle):  # before the deploy, preflight would have seen it
+            text = run.communicate(timeout=200)[0]
+    assert run.returncode == 1, text
+    assert f"app1 serves {release}" in text, "the first host had its turn"
+    assert str(idle) in text and "Traceback" not in text
+    assert f"tasktracker is back on {before}" in text and "its traffic is on the release before" in text
     assert seen.statuses() == {200}
     assert live()["release"]["live"] == before and release not in live()["held"]
 
