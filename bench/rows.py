@@ -103,7 +103,7 @@ def of_scale(r: Mapping[str, Any]) -> list[Row]:
     found = []
     for part, words in parts.items():
         each = {size: r["seconds"][size][part] / int(size) * 1000 for size in (few, many)}
-        measured = f"{each[many]:.1f} ms a host of {many}, {each[few]:.1f} ms of {few}"
+        measured = f"{each[many]:.2f} ms a host of {many}, {each[few]:.2f} ms of {few}"
         found.append(Row(words, f"no more than {GROWTH:g} times", measured, each[many] <= GROWTH * each[few]))
     return found
 

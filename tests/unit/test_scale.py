@@ -65,4 +65,4 @@ def test_the_row_of_the_page_tells_growth(seconds: float, good: bool) -> None:
     parts = {"load": 0.1, "decide": 0.2, "dry": 1.0}
     many = {"load": 1.0, "decide": 2.0, "dry": seconds}
     row = rows.of_scale({"seconds": {"100": many, "50": parts, "10": parts}})[-1]
-    assert row.good is good and row.measured == f"{seconds * 10:.1f} ms a host of 100, 100.0 ms of 10"
+    assert row.good is good and row.measured == f"{seconds * 10:.2f} ms a host of 100, 100.00 ms of 10"
