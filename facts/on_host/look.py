@@ -186,8 +186,25 @@ def registry(image):
 
 
 def missing(images):
-    """Those of the images that the engine does not have; all of them without an engine."""
-    return [image for image in images if (ask(f"/images/{image}/json") or [None])[0] != 200]
+    """Those of the images that the engine does not have; all of them without an engine.
+
+    Most hosts have a release by its digest, without a tag. Where the engine has any image of the same repository, the
+    phase that knows the digests decides; it comes before any slot is touched too.
+    """
+    status, all_here = ask("/images/json") or (0, [])
+    names = [name for one in (all_here if status == 200 else []) for name in one.get("RepoDigests") or ()]
+    known = {name.partition("@")[0] for name in names}
+    return [
+        image
+        for image in images
+        if (ask(f"/images/{image}/json") or [None])[0] != 200 and repository(image) not in known
+    ]
+
+
+def repository(image):
+    """The name of an image without tag and digest."""
+    name = image.partition("@")[0]
+    return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
 
 
 def silent(name):

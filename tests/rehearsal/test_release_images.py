@@ -136,8 +136,7 @@ def test_images_by_digest(gateway: httpx.Client, copies: Copies, tmp_path) -> No
     with registry_down():
         assert deploy(None, words).changes == 0
         absent = pyinfra("deploy.py", "-y", "--data", "release=1.1.99", *words)
-        assert absent.code == 1 and "does not reach the registry" in absent.text
-        assert "tasktracker/api:1.1.99" in absent.text and "nothing was touched" in absent.text
+        assert absent.code == 1 and "tasktracker/api:1.1.99 cannot be pulled" in absent.text
         assert "Traceback" not in absent.text and live()["release"]["candidate"] is None
 
     # with two kept, the third pushes the oldest out; what is foreign stays
