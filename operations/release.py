@@ -215,10 +215,12 @@ def switched(
     def told(state: Any, host: Any) -> bool:
         went, said = lock.ask(host, *words, limit=lease.BACK)
         watch.SAID.extend(said[:1] if went and recreated else [])  # how long the page was on
-        if not went and not said:  # its connection is gone, or it itself: what it began, it ends when it is back
-            watch.OPEN[system] = watch.CUT_OFF
+        if not went and not any(line.startswith("error") for line in said):
+            # Its connection is gone, or it itself: what it began, it ends when it is back.
+            watch.OPEN.setdefault(system, watch.CUT_OFF)
             said = [
                 f"{host.name} did not say how the switch ended: its connection was cut, or it has lost its power",
+                *said,
                 f"next: sudo changeover status {system}   (on any of its hosts)",
             ]
         return went or flow.fail_here(host, said)

@@ -194,11 +194,8 @@ def missing(images):
     status, all_here = ask("/images/json") or (0, [])
     names = [name for one in (all_here if status == 200 else []) for name in one.get("RepoDigests") or ()]
     known = {name.partition("@")[0] for name in names}
-    return [
-        image
-        for image in images
-        if (ask(f"/images/{image}/json") or [None])[0] != 200 and repository(image) not in known
-    ]
+    other = [image for image in images if repository(image) not in known]
+    return [image for image in other if (ask(f"/images/{image}/json") or [None])[0] != 200]
 
 
 def repository(image):
@@ -229,7 +226,7 @@ def silent(name):
 def logins():
     """{registry: (user, password)} as root's `docker login` wrote them."""
     try:
-        found = json.loads(text("/root/.docker/config.json") or "{}").get("auths", {})
+        found = json.loads(text(os.path.expanduser("~root/.docker/config.json")) or "{}").get("auths", {})
         return {name: base64.b64decode(one["auth"]).decode().partition(":")[::2] for name, one in found.items()}
     except (ValueError, KeyError, AttributeError, TypeError):
         return {}

@@ -79,13 +79,27 @@ def test_who_holds_a_port_is_named(family: int, address: str) -> None:
         try:
             listener.bind((address, 0))
         except OSError:
-            pytest.skip("this machine has no such address")
+            pytest.skip(f"nobody can hold a port of {address}: this machine has no such address (no IPv6)")
         listener.listen()
         port = listener.getsockname()[1]
         (held,) = ask(ports=[port]).held
         assert (held.address, held.port, held.pid) == (address, port, os.getpid())
         assert held.who == Path("/proc/self/comm").read_text().strip()
     assert ask(ports=[port]).held == []
+
+
+@pytest.mark.parametrize(
+    "digests, lacking", [(["registry.test:5000/shop/api@sha256:1"], []), (["registry.test:5000/shop/web@sha256:1"], 1)]
+)
+def test_an_image_whose_repository_is_known_by_a_digest_is_not_missing(
+    monkeypatch: pytest.MonkeyPatch, digests: list[str], lacking: Any
+) -> None:
+    image = "registry.test:5000/shop/api:2"
+    here = (200, [{"RepoDigests": digests}, {"RepoDigests": None}])
+    monkeypatch.setattr(look, "ask", lambda path, headers=None: here if path == "/images/json" else (404, {}))
+    assert look.missing([image]) == ([image] if lacking else [])
+    monkeypatch.setattr(look, "ask", lambda path, headers=None: (500, {"message": "no"}))
+    assert look.missing([image]) == [image]
 
 
 def test_foreign_files_are_those_that_are_there(tmp_path: Path) -> None:
