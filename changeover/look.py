@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from changeover import gateway
 from changeover.live import Live
-from changeover.pins import images, written_down
+from changeover.pins import images, unpinned, written_down
 from changeover.plan import Plan
 from changeover.settings import App
 from changeover.stack import image, wanted_release
@@ -164,6 +164,12 @@ def wanted_images(plan: Plan, name: str, live: Mapping[str, Live]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def looked_up(plan: Plan, name: str, live: Mapping[str, Live]) -> list[str]:
+    """Those of the images that are only tags of a release yet: which bytes they are is looked up by a later phase."""
+    systems = [system for system in plan.systems_on(name) if system in live]
+    return [image for system in systems for image in unpinned(plan, system, live[system]).values()]
+
+
 def tags(plan: Plan, name: str, live: Mapping[str, Live]) -> list[str]:
     """Tags of images that were written down, for the first host of each to ask the registry what they are now."""
     return [
@@ -181,6 +187,7 @@ def question(plan: Plan, name: str, live: Mapping[str, Live], daemon: str) -> di
     return {
         "ports": sorted({one.port for one in ports(plan, name)}),
         "images": wanted_images(plan, name, live),
+        "looked_up": looked_up(plan, name, live),
         "tags": tags(plan, name, live),
         "foreign": [daemon, *composed],
         "engine_root": str(plan.fleet.daemon.get("data-root", "/var/lib/docker")),

@@ -185,17 +185,17 @@ def registry(image):
     return first if named and first not in ("docker.io", "index.docker.io") else "registry-1.docker.io"
 
 
-def missing(images):
+def missing(images, looked_up):
     """Those of the images that the engine does not have; all of them without an engine.
 
-    Most hosts have a release by its digest, without a tag. Where the engine has any image of the same repository, the
-    phase that knows the digests decides; it comes before any slot is touched too.
+    Most hosts have a release by its digest, without a tag. Where the engine has any image of the repository of a tag
+    that is looked up later, the phase that does it decides; it comes before any slot is touched too.
     """
     status, all_here = ask("/images/json") or (0, [])
     names = [name for one in (all_here if status == 200 else []) for name in one.get("RepoDigests") or ()]
     known = {name.partition("@")[0] for name in names}
-    other = [image for image in images if repository(image) not in known]
-    return [image for image in other if (ask(f"/images/{image}/json") or [None])[0] != 200]
+    exact = [image for image in images if image not in looked_up or repository(image) not in known]
+    return [image for image in exact if (ask(f"/images/{image}/json") or [None])[0] != 200]
 
 
 def repository(image):
@@ -263,7 +263,7 @@ def main():
     wanted = json.loads(sys.argv[1])
     first = time.time()
     versions, broken = packages()
-    lacking = missing(wanted["images"])
+    lacking = missing(wanted["images"], wanted["looked_up"])
     registries = sorted({registry(image) for image in lacking})
     total, available = memory()
     name = socket.gethostname()

@@ -227,12 +227,16 @@ def test_what_a_host_is_asked() -> None:
         "registry.test:5000/shop/clock:1.0.0",
         "mirror.test:5000/library/nginx:1.26",
     ]
+    assert set(on_app["looked_up"]) >= set(on_app["images"][:2]), "tags of a release"
+    on_data = question(plan_with(), "data1", FIRST, "d")
+    assert set(on_data["images"]) - set(on_data["looked_up"]), "a database has a tag of its own"
 
 
 def test_images_are_asked_for_as_they_were_written_down() -> None:
     pinned = f"registry.test:5000/shop/api:1.0.0@sha256:{'a' * 64}"
     live = {"shop": Live(release=Releases(live="1.0.0"), images={"1.0.0": {"api": pinned}})}
-    assert question(plan_with(), "app1", live, "d")["images"][0] == pinned
+    asked = question(plan_with(), "app1", live, "d")
+    assert asked["images"][0] == pinned and pinned not in asked["looked_up"]
 
 
 def test_a_development_port_is_not_asked_for_in_production() -> None:

@@ -24,6 +24,7 @@ from facts.on_host import look
 QUESTION: dict[str, Any] = {
     "ports": [],
     "images": [],
+    "looked_up": [],
     "foreign": [],
     "engine_root": "/var/lib/docker",
     "tools": [],
@@ -97,9 +98,10 @@ def test_an_image_whose_repository_is_known_by_a_digest_is_not_missing(
     image = "registry.test:5000/shop/api:2"
     here = (200, [{"RepoDigests": digests}, {"RepoDigests": None}])
     monkeypatch.setattr(look, "ask", lambda path, headers=None: here if path == "/images/json" else (404, {}))
-    assert look.missing([image]) == ([image] if lacking else [])
+    assert look.missing([image], [image]) == ([image] if lacking else [])
+    assert look.missing([image], []) == [image], "nobody looks this tag up later"
     monkeypatch.setattr(look, "ask", lambda path, headers=None: (500, {"message": "no"}))
-    assert look.missing([image]) == [image]
+    assert look.missing([image], [image]) == [image]
 
 
 def test_foreign_files_are_those_that_are_there(tmp_path: Path) -> None:
@@ -228,7 +230,7 @@ def test_packages_that_matter_and_those_that_are_half_way(tmp_path: Path, monkey
 def test_no_engine_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look, "SOCKET", "/nowhere/docker.sock")
     assert look.ask("/version") is None and look.containers() == []
-    assert look.missing(["a:1", "b:1"]) == ["a:1", "b:1"] and look.engine()["version"] == ""
+    assert look.missing(["a:1", "b:1"], []) == ["a:1", "b:1"] and look.engine()["version"] == ""
 
 
 def test_it_runs_with_the_oldest_python_of_a_host() -> None:
