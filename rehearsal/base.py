@@ -10,6 +10,7 @@ from .errors import RehearsalError
 from .shell import Shell
 
 SUITE = "trixie"
+OLD_SUITE = "bookworm"  # what a team may still have
 INCLUDE = "ca-certificates"
 # Manuals and translations are never read in a rehearsal; fsync at every unpacked file costs minutes in all.
 DPKG_OPTIONS = (
@@ -53,19 +54,19 @@ def machine_sources(root: Path = Path("/etc/apt")) -> str:
     return "\n".join(file.read_text() for file in files if file.is_file())
 
 
-def recipe() -> str:
+def recipe(suite: str = SUITE) -> str:
     """What a self-made base image depends on, as text to hash."""
-    return "\n".join([SUITE, INCLUDE, *DPKG_OPTIONS, *apt_lines(uris(machine_sources()))])
+    return "\n".join([suite, INCLUDE, *DPKG_OPTIONS, *apt_lines(uris(machine_sources()), suite)])
 
 
-def make(shell: Shell, docker: str, tag: str) -> None:
-    """Make the base image `tag` with mmdebstrap (its tar is cached) and `docker import`.
+def make(shell: Shell, docker: str, tag: str, suite: str = SUITE) -> None:
+    """Make the base image `tag` of a Debian suite with mmdebstrap (its tar is cached) and `docker import`.
 
     Raises RehearsalError when this machine is no Debian or we are not root: there a registry has to be reachable.
     """
     tar = paths.cache() / f"base-{tag.rpartition(':')[2]}.tar"
     if not tar.exists():
-        lines = apt_lines(uris(machine_sources()))
+        lines = apt_lines(uris(machine_sources()), suite)
         if not lines or engines.missing(os.geteuid(), Path("/etc/debian_version").exists(), True):
             raise RehearsalError(
                 "no base image: no image registry answers, and this is not Debian with root",
@@ -78,7 +79,7 @@ def make(shell: Shell, docker: str, tag: str) -> None:
         part.unlink(missing_ok=True)
         options = [f"--dpkgopt={option}" for option in DPKG_OPTIONS]
         shell.run(
-            ["mmdebstrap", "--variant=minbase", f"--include={INCLUDE}", *options, SUITE, str(part), *lines],
+            ["mmdebstrap", "--variant=minbase", f"--include={INCLUDE}", *options, suite, str(part), *lines],
             "base",
             600,
             next_command="python -m rehearsal up --verbose",

@@ -13,7 +13,6 @@ from .shell import Shell
 
 SOURCE_VARIABLE = "CHANGEOVER_REHEARSAL_IMAGES"
 SOURCES = ("auto", "build", "pull")
-OFFICIAL_BASE = "debian:trixie-slim"
 SKIPPED = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".venv", ".git"}
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 FORMAT = "1"
@@ -32,6 +31,8 @@ class Image:
     names: tuple[str, ...] = ()
     official: str = ""
     """The name at a public registry of the image with the same interface; empty: there is none."""
+    suite: str = ""
+    """The Debian suite of a base image; empty: built from its Dockerfile."""
 
     @property
     def title(self) -> str:
@@ -64,10 +65,13 @@ def files_in(folder: Path) -> list[tuple[str, bytes, bool]]:
     return found
 
 
-def base_image(source: str) -> Image:
-    """The base system; pulled images and self-made ones have tags of their own."""
-    seed = OFFICIAL_BASE if source == "pull" else base.recipe()
-    return Image(f"changeover/base:{content_hash([], seed)}", paths.IMAGES, paths.IMAGES, official=OFFICIAL_BASE)
+def base_image(source: str, suite: str = base.SUITE) -> Image:
+    """The base system of a Debian suite; pulled images and self-made ones have tags of their own."""
+    official = f"debian:{suite}-slim"
+    seed = official if source == "pull" else base.recipe(suite)
+    name = "base" if suite == base.SUITE else f"base-{suite}"
+    tag = f"changeover/{name}:{content_hash([], seed)}"
+    return Image(tag, paths.IMAGES, paths.IMAGES, official=official, suite=suite)
 
 
 def host_image(target: str, base_tag: str) -> Image:
@@ -76,6 +80,22 @@ def host_image(target: str, base_tag: str) -> Image:
     name = "host" if target == "host" else "host-bare"
     tag = f"changeover/{name}:{content_hash(files_in(context), base_tag, target)}"
     return Image(tag, context, context / "Dockerfile", {"BASE": base_tag}, target=target)
+
+
+HOST_KINDS = ("host", "host-bare", "host-old")
+"""With an engine; without; without, and of the older Debian."""
+
+
+def host_images(kind: str, source: str) -> list[Image]:
+    """What a host's image is made of, from the base on; the last one is the host's (plan.Host.image)."""
+    if kind == "host-old":
+        below = base_image(source, base.OLD_SUITE)
+        bare = host_image("bare", below.tag)
+        context = paths.IMAGES / "host-old"
+        tag = f"changeover/{kind}:{content_hash(files_in(context), bare.tag)}"
+        return [below, bare, Image(tag, context, context / "Dockerfile", {"BASE": bare.tag})]
+    below = base_image(source)
+    return [below, host_image(kind.removeprefix("host-"), below.tag)]
 
 
 SERVICES = {

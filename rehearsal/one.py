@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import engine as engines
-from . import hosts, images, paths, plan, state, trust, up
+from . import hosts, paths, plan, state, trust, up
 from .errors import RehearsalError
 from .plan import Host
 from .shell import Shell
@@ -17,12 +17,9 @@ def add(shell: Shell, host: Host) -> None:
     engine = up.ready_engine(shell)
     hosts.remove(shell, engine.docker, host)
     maker = up.Maker(shell, engine)
-    base_image = images.base_image(maker.source)
-    image = images.host_image("host" if host.image == "host" else "bare", base_image.tag)
-    maker.make(base_image)
-    maker.make(image)
+    tag = maker.host(host.image)
     subnet, public_key = state.subnet(), trust.ssh_key(paths.STATE / "ssh_key")
-    key = hosts.bring_up(shell, engine, host, image.tag, subnet, state.owner(), None, public_key, [])
+    key = hosts.bring_up(shell, engine, host, tag, subnet, state.owner(), None, public_key, [])
     with (paths.STATE / "known_hosts").open("r+") as known:
         others = [line for line in known if f"]:{host.ssh_port}," not in line]
         known.seek(0)

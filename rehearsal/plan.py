@@ -62,6 +62,7 @@ HOSTS = (
 ON_DEMAND = (
     Host("bare1", 20, 2306, ((BARE_HTTPS_PORT, 443),), image="host-bare"),
     Host("edge2", 21, 2307, ((EDGE2_HTTPS_PORT, 443),)),
+    Host("old1", 22, 2308, image="host-old"),
 )
 
 

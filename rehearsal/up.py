@@ -29,17 +29,14 @@ def up(shell: Shell, extra: Sequence[str], new: Sequence[str] = ()) -> dict:
             hosts.remove(shell, engine.docker, host)
     maker = Maker(shell, engine)
     base_image = images.base_image(maker.source)
-    maker.make(base_image)
-    kinds = {"host": images.host_image("host", base_image.tag), "host-bare": images.host_image("bare", base_image.tag)}
     for kind in dict.fromkeys(host.image for host in wanted):
-        maker.make(kinds[kind])
+        maker.host(kind)
+    tags = {kind: images.host_images(kind, maker.source)[-1].tag for kind in images.HOST_KINDS}
 
     paths.make_private(paths.STATE)
     registry_ready = threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        starting = pool.submit(
-            bring_up_hosts, shell, engine, wanted, {k: v.tag for k, v in kinds.items()}, subnet, registry_ready
-        )
+        starting = pool.submit(bring_up_hosts, shell, engine, wanted, tags, subnet, registry_ready)
         stocking = pool.submit(stock, maker, base_image.tag, registry_ready)
         finish([starting, stocking], shell.abort)
     started, present = starting.result()
@@ -54,8 +51,8 @@ def build(shell: Shell) -> int:
     maker = Maker(shell, ready_engine(shell))
     base_image = images.base_image(maker.source)
     maker.make(base_image)
-    for target in ("bare", "host"):
-        maker.make(images.host_image(target, base_image.tag))
+    for kind in ("host-bare", "host"):
+        maker.host(kind)
     services = images.service_images(base_image.tag, maker.source)
     everything = [*services.values(), *images.example_images(services, paths.ROOT / "examples")]
     for image in everything:
@@ -89,12 +86,19 @@ class Maker:
             if self.source == "pull" and image.official:
                 images.pull(self.shell, self.engine.docker, image)
                 step.outcome = f"pulled {image.official}"
-            elif not image.build_args:
-                base.make(self.shell, self.engine.docker, image.tag)
-                step.outcome = f"Debian {base.SUITE} made from this machine's archive"
+            elif image.suite:
+                base.make(self.shell, self.engine.docker, image.tag, image.suite)
+                step.outcome = f"Debian {image.suite} made from this machine's archive"
             else:
                 images.build(self.shell, self.engine.docker, self.engine.builder_env, image)
                 step.outcome = "image built"
+
+    def host(self, kind: str) -> str:
+        """Make the image of a kind of host, with what it is made of; its tag."""
+        made = images.host_images(kind, self.source)
+        for image in made:
+            self.make(image)
+        return made[-1].tag
 
     def tidy(self) -> None:
         """Remove images of ours whose content was replaced more than a few times since; those in use stay."""
@@ -160,7 +164,7 @@ def bring_up_hosts(
 
     def one(host: Host) -> None:
         units = ["docker-registry.service"] if host.name == "ops1" else []
-        tag = tags.get(host.image) or host.image
+        tag = tags[host.image]
         keys[host.name] = hosts.bring_up(
             shell, engine, host, tag, subnet, mark, found.get(host.container), public_key, units
         )

@@ -110,3 +110,15 @@ def changeover(host: str, words: str, check: bool = True) -> str:
 def live(system: str = "tasktracker", host: str = "edge1") -> dict[str, Any]:
     """What a host says is live of a system."""
     return json.loads(ssh(host, f"cat /var/lib/changeover/{system}/state.json"))
+
+SCANNED = ["1-1100", "2375-2377", "3000", "4222", "5000", "5432", "5555", "6443", "7777", "7778", "8000-8100", "8222",
+           "9090-9130", "18000-18120"]
+
+
+def scan(host: str, address: str) -> dict[str, list[int]]:
+    """{"open": ports, "refused": ports} of an address of the rehearsal, as another of its hosts sees it."""
+    script = (ROOT / "tests" / "on_host" / "scan.py").read_text()
+    words = ["ssh", "-F", str(ROOT / ".rehearsal" / "ssh_config"), host, f"python3 - {address} {' '.join(SCANNED)}"]
+    done = subprocess.run(words, input=script, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
