@@ -6,7 +6,8 @@ A phase begins on any host when the one before has ended on all. A failed step s
 from pyinfra import local
 
 local.include("phases/preflight.py")  # refuses before anything is changed
-local.include("phases/provision.py")  # engine, deploy user, folders, time, host command
+local.include("phases/secure.py")  # the host itself: deploy user, time, updates, firewall, SSH
+local.include("phases/provision.py")  # engine, host command
 local.include("phases/lock.py")  # one deploy at a time
 local.include("phases/infrastructure.py")  # layer 1: databases, brokers
 local.include("phases/images.py")  # every host has the release's images

@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench import moves
 from bench.hosts import COORDINATOR, SYSTEM, Hosts
 from bench.run import BenchError
+from changeover.firewall import FILE, TABLE
 from rehearsal.errors import RehearsalError
 from rehearsal.load import beside
 
@@ -82,9 +83,10 @@ def plain_nginx(hosts: Hosts) -> Iterator[None]:
     env = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
     conf = env.get_template("control.conf.j2").render(folder=FOLDER, port=PORT, system=SYSTEM)
     first = upstreams(hosts.address, "blue")
-    remove = f"docker rm -f {NAME} >/dev/null 2>&1; rm -rf {FOLDER}"
+    remove = f"docker rm -f {NAME} >/dev/null 2>&1; rm -rf {FOLDER}; nft -f {FILE}"  # the rules, without a port for it
     image = "$(docker inspect -f '{{.Config.Image}}' gateway-nginx-1)"
-    start = f"""{remove}; mkdir {FOLDER} && printf %s {shlex.quote(conf)} > {FOLDER}/nginx.conf &&
+    start = f"""{remove} && nft insert rule {TABLE} input tcp dport {PORT} accept &&
+mkdir {FOLDER} && printf %s {shlex.quote(conf)} > {FOLDER}/nginx.conf &&
 printf %s {shlex.quote(first)} > {FOLDER}/upstream.conf &&
 docker run -d --name {NAME} --network host --cpus 0.5 -m 256M -v {FOLDER}:{FOLDER}:ro \\
   -v /srv/gateway/conf/tls:/tls:ro {image} {_nginx("-g 'daemon off;'")}

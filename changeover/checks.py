@@ -64,6 +64,10 @@ def _fleet(plan: Plan, file: str, inventory: str) -> Iterable[Problem]:
     yield from _image(
         gateway.image, file, "fleet.gateway.image", registry=plan.fleet.registry, mirror=plan.fleet.mirror
     )
+    for number, one in enumerate(plan.fleet.firewall.open):
+        if one.on is not None and one.on not in groups:
+            path = f"fleet.firewall.open.{number}.on"
+            yield Problem(file, path, f"no group {one.on} in {inventory}{nearest(one.on, groups)}")
     yield from _braces(plan.fleet.secrets_file, ("environment",), file, "fleet.secrets_file")
     for number, word in enumerate(command := plan.fleet.secrets_command):
         yield from _braces(word, ("name", "system", "environment"), file, f"fleet.secrets_command.{number}")

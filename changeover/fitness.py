@@ -150,14 +150,16 @@ def _memory(plan: Plan, name: str, here: Look, live: Mapping[str, Live]) -> Iter
             limits[path] = octets(service.memory) * (2 if both and key in switched else 1)
             if starts and (key in switched or live[system].release.live is None):
                 starting += octets(service.memory_reserve)
-    over, most = sum(limits.values()), here.memory * MIB * plan.fleet.memory_overcommit
+    own = octets(plan.fleet.memory_reserve) // MIB
+    over, most = sum(limits.values()), (here.memory - own) * MIB * plan.fleet.memory_overcommit
     if over > most:
         most_of = ", ".join(
             f"{path} {size // MIB}M" for path, size in sorted(limits.items(), key=lambda one: -one[1])[:3]
         )
         yield (
             f"memory limits add up to {over // MIB}M with both slots up (most: {most_of}), the host has "
-            f"{here.memory}M; lower them, move a service, or allow it: fleet.memory_overcommit"
+            f"{here.memory}M, {own}M of it its own (fleet.memory_reserve); lower them, move a service, or allow it: "
+            "fleet.memory_overcommit"
         )
     if starting > here.available * MIB:
         yield (

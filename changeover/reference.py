@@ -23,6 +23,11 @@ system is one file with one name. An environment's file changes single values:
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("fleet", settings.Fleet),
     ("fleet.gateway", settings.Gateway),
+    ("fleet.firewall", settings.Firewall),
+    ("fleet.firewall.open, one of the list", settings.Opening),
+    ("fleet.sshd", settings.Sshd),
+    ("fleet.updates", settings.Updates),
+    ("fleet.swap", settings.Swap),
     ("SYSTEM", settings.System),
     ("SYSTEM.tls", settings.Tls),
     ("SYSTEM.release", settings.Releasing),

@@ -1,6 +1,6 @@
 """The one model of everything a team may write in group_data: strict, so that nothing is wrong quietly.
 
-group_data holds plain data; this file, with settings_services.py and settings_release.py, says what is allowed in it.
+group_data holds plain data; this file, with the settings_*.py beside it, says what is allowed in it.
 docs/settings.md is made from it. No pyinfra and no I/O here.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from changeover.settings_common import Limits, Strict
+from changeover.settings_hosts import Firewall, Hardening, Opening, Sshd, Swap, Updates
 from changeover.settings_release import Migrations, Probe, Releasing
 from changeover.settings_services import (
     App,
@@ -32,6 +33,7 @@ __all__ = [
     "Command",
     "Container",
     "Event",
+    "Firewall",
     "Fleet",
     "Gateway",
     "Health",
@@ -39,6 +41,7 @@ __all__ = [
     "Limits",
     "Migrations",
     "Nats",
+    "Opening",
     "Postgres",
     "Probe",
     "Ready",
@@ -48,9 +51,12 @@ __all__ = [
     "Service",
     "Slots",
     "Smoke",
+    "Sshd",
     "Strict",
+    "Swap",
     "System",
     "Tls",
+    "Updates",
 ]
 
 
@@ -103,7 +109,7 @@ class Gateway(Limits):
         return self
 
 
-class Fleet(Strict):
+class Fleet(Hardening):
     """What all hosts share, whatever the system (group_data/all.py)."""
 
     environment: Literal["staging", "production"] = Field(

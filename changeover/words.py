@@ -24,6 +24,10 @@ ASSETS = r"^[a-z0-9_-]+/$"
 EXTENSION = r"^[a-z][a-z0-9_-]{0,62}$"
 REACH = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}:[0-9]{1,5}$"
 USER = r"^[a-z][a-z0-9-]{0,30}$"
+INTERFACE = r"^[A-Za-z0-9._-]{1,14}\*?$"
+KEYWORD = r"^[A-Z][A-Za-z0-9]+$"
+PACKAGE = r"^[a-z0-9][a-z0-9+.-]*$"
+KERNEL = r"^[a-z0-9_]+(\.[A-Za-z0-9_-]+)+$"
 # What a person is told when a text does not fit.
 PATTERNS = {
     RELEASE: "must be letters, digits and . _ - as in 1.10.0; 128 at most, first a letter or digit",
@@ -37,6 +41,10 @@ PATTERNS = {
     ASSETS: "must be one folder below the prefix with / at its end, as in assets/",
     EXTENSION: "must be the name of an extension, as in vector",
     REACH: "must be an IPv4 address and a port, as in 127.0.0.1:8443",
+    INTERFACE: "must be the name of an interface; with * at its end all that begin so",
+    KEYWORD: "must be a keyword as sshd_config(5) writes it, as in X11Forwarding",
+    PACKAGE: "must be a package's name, or how it begins, in small letters",
+    KERNEL: "must be a kernel setting, as in vm.swappiness",
     USER: "must be small letters, digits and -; 31 at most, first a letter",
 }
 

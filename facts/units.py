@@ -10,11 +10,12 @@ from pyinfra.api import FactBase
 
 @dataclass(frozen=True)
 class Unit:
-    """`stale` are the files changed since the unit started."""
+    """`stale` are the files changed since the unit started; `unread`: systemd itself has not read the unit's files."""
 
     active: bool
     enabled: bool
     stale: tuple[str, ...]
+    unread: bool = False
 
 
 class UnitState(FactBase[Unit]):
@@ -28,6 +29,7 @@ class UnitState(FactBase[Unit]):
         name, files = shlex.quote(unit), " ".join(map(shlex.quote, reads))
         return (
             f"systemctl is-active -q {name} && echo active; systemctl is-enabled -q {name} 2>/dev/null && echo enabled;"
+            f" systemctl show -p NeedDaemonReload --value {name} | grep -qx yes && echo unread;"
             f' t=$(systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value {name}); [ -n "$t" ] || exit 0;'
             ' s=$(date -u -d "$t" +%s%N);'
             f' for f in {files}; do [ -e "$f" ] || continue; m=$(stat -c %.9Y "$f" | tr -d .);'
@@ -40,4 +42,4 @@ class UnitState(FactBase[Unit]):
 
     def process(self, output: list[str]) -> Unit:
         stale = tuple(line.removeprefix("stale ") for line in output if line.startswith("stale "))
-        return Unit("active" in output, "enabled" in output, stale)
+        return Unit("active" in output, "enabled" in output, stale, "unread" in output)

@@ -8,6 +8,10 @@ overrides = {
     "fleet.registry": _registry,
     "fleet.mirror": _registry,
     "fleet.docker_source": "debian",
+    # The rehearsal's registry is no service of these settings.
+    "fleet.firewall.open": [{"port": 5000, "on": "ops"}],
+    # Throwaway hosts are measured: nothing may run there when its time comes. tests/rehearsal turns it on.
+    "fleet.updates.automatic": False,
     "fleet.gateway.reach": "127.0.0.1:8443",
     "fleet.memory_overcommit": 4.0,  # the rehearsal's hosts are all one machine
     "fleet.secrets_file": ".rehearsal/secrets.env",

@@ -22,7 +22,7 @@ from changeover.slots import moved
 from changeover.stack import rolls_out
 from facts.compose import SlotPorts
 from facts.fitness import Entry, Fitness
-from operations import flow, integration, run
+from operations import flow, guard, integration, run
 from operations.ask import at_once
 
 Found = dict[str, list[str]]  # host -> what speaks against it
@@ -53,6 +53,7 @@ def preflight(plan: Plan, live: dict[str, Live], found: Sequence[str] = (), more
             if state.release.live
             for line in moved(plan, system, host.name, state, host.get_fact(SlotPorts, system=system))
         ),
+        *guard.problems(plan, host.name),
         *more,
     ]
     flow.require(name="the host is fit", problems=problems, fact="fit for what runs on it")

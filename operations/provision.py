@@ -1,4 +1,4 @@
-"""A bare Debian or Ubuntu host gets its engine, its deploy user, its folders and the right time (S1, prerequisites)."""
+"""A Debian or Ubuntu host gets its container engine (S1, prerequisites)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import StringCommand, deploy, operation
 from pyinfra.facts.server import LinuxDistribution
-from pyinfra.operations import apt, files, server
+from pyinfra.operations import apt, files
 
 from changeover.files import Directory, File, render
 from changeover.settings import Fleet
-from facts.host import STATE_DIR, AptKnows, MachineFacts
+from facts.host import AptKnows
 from operations import units
 from operations.files import tree
 
@@ -26,40 +26,27 @@ DAEMON = {
     "log-driver": "local",
     "log-opts": {"max-size": "20m", "max-file": "5"},
 }
-UNITS = {"docker.service": ["/etc/docker/daemon.json"], "chrony.service": ["/etc/default/chrony"]}
+UNITS = {"docker.service": ["/etc/docker/daemon.json"]}
 KEYRING = "/etc/apt/keyrings/docker.asc"
 # SHA-256 of Docker's signing key as published at https://download.docker.com/linux/debian/gpg
 KEY_DIGEST = "1500c1f56fa9e26b9b8f42452a553675796ade0807cdce11975eb98170b3a570"
 
 
 @deploy("provision")
-def provision(fleet: Fleet, name: str) -> None:
-    """Engine and compose, deploy user, folders, time. Arguments: the shared settings; this host's name."""
+def engine(fleet: Fleet) -> None:
+    """Engine and compose. Argument: the shared settings."""
     if fleet.docker_source == "docker":
         docker_repository()
     apt.packages(
-        name="engine, compose and time packages",
-        packages=[*PACKAGES[fleet.docker_source], "chrony", "ca-certificates"],
+        name="engine and compose packages",
+        packages=PACKAGES[fleet.docker_source],
         update=True,
         cache_time=86400,
         no_recommends=True,
     )
-    server.user(
-        name="deploy user",
-        user=fleet.deploy_user,
-        groups=["docker"],
-        append=True,
-        shell="/bin/bash",
-        public_keys=fleet.deploy_keys or None,
-    )
-    machine = host.get_fact(MachineFacts)
     tree(
-        name="settings of engine and time, folders",
-        files=[
-            File("/etc/docker/daemon.json", daemon_json(fleet.daemon)),
-            File("/etc/default/chrony", render("chrony/default.j2", container=bool(machine and machine.container))),
-        ],
-        directories=[Directory("/srv"), Directory(STATE_DIR)],
+        name="settings of the engine",
+        files=[File("/etc/docker/daemon.json", daemon_json(fleet.daemon))],
         check_root="/etc/docker",
         check_command=["dockerd", "--validate", "--config-file", "{}/daemon.json"],
     )

@@ -42,7 +42,7 @@ _mask: Mask = Mask(())
 _dry = False
 _lock = Semaphore()
 AT_WORK = 60  # seconds that a change which hosts make by themselves may take to be written down everywhere
-HARMLESS = ("preflight.py", "images.py")  # phases that touch no slot
+HARMLESS = ("preflight.py", "secure.py", "images.py")  # phases that touch no slot
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
 

@@ -21,13 +21,15 @@ def running(unit: str, reads: Sequence[str] = ()) -> Generator[StringCommand]:
     + reads: files that it only reads when it starts
     """
     state = host.get_fact(UnitState, unit=unit, reads=list(reads))
+    if state.unread:
+        yield StringCommand("systemctl daemon-reload")  # or it would be stopped and started as its old files say
     if not state.enabled:
         yield StringCommand("systemctl enable", unit)
     if not state.active:
         yield StringCommand("systemctl start", unit)
     elif state.stale:
         yield StringCommand("systemctl restart", unit)
-    if state.enabled and state.active and not state.stale:
+    if state.enabled and state.active and not state.stale and not state.unread:
         host.noop(f"{unit} runs, is enabled and has read its files")
 
 

@@ -2,4 +2,4 @@
 
 from rehearsal.inventory import hosts as _hosts
 
-staging = edge = app = data = tasktracker = hello = _hosts("bare1")
+staging = edge = app = data = ops = tasktracker = hello = _hosts("bare1")

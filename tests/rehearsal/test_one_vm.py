@@ -8,9 +8,11 @@ import pytest
 
 from rehearsal.plan import BARE_HTTPS_PORT
 from tests import support
-from tests.support import pyinfra, ssh
+from tests.support import pyinfra, scan, ssh, wait_for
 
+BOOTED = "systemctl show -p UserspaceTimestamp --value"
 INVENTORY = "tests/rehearsal/one_vm.py"
+DETAILED = "curl -sk --resolve tasks.staging.test:443:127.0.0.1 https://tasks.staging.test/api/health/detailed"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,7 +28,7 @@ def test_plan_on_bare_ground_then_deploy_then_nothing(tmp_path):
     words = support.data(tmp_path, {"fleet.gateway.reach": f"127.0.0.1:{BARE_HTTPS_PORT}"})  # its own gateway
     plan = pyinfra("deploy.py", "--dry", *words, inventory=INVENTORY)
     assert plan.code == 0, plan.text
-    assert "engine, compose and time packages" in plan.text
+    assert "engine and compose packages" in plan.text
     assert ssh("bare1", "command -v docker || echo none; ls /srv") == "none", "a plan must change nothing"
 
     first = pyinfra("deploy.py", "-y", "--json", *words, inventory=INVENTORY, limit=900)
@@ -40,12 +42,40 @@ def test_plan_on_bare_ground_then_deploy_then_nothing(tmp_path):
 
     state = json.loads(ssh("bare1", "cat /var/lib/changeover/tasktracker/state.json"))
     assert state["release"]["live"] == "1.0.0" and state["generation"] == 1
-    health = ssh(
-        "bare1", "curl -sk --resolve tasks.staging.test:443:127.0.0.1 https://tasks.staging.test/api/health/detailed"
-    )
-    assert json.loads(health)["status"] == "ok"
+    assert json.loads(ssh("bare1", DETAILED))["status"] == "ok"
     assert ssh("bare1", "docker ps -q | wc -l") == "8"  # 6 services, the second system's, the gateway
     assert ssh("bare1", "stat -c '%a %U' /srv/tasktracker/secrets") == "700 root"
+
+
+def test_only_the_published_ports_answer(bare):
+    """As another host sees it: also after nftables, the engine and the host itself were started anew."""
+    address = support.status()["hosts"]["bare1"]["address"]
+    nginx = ssh("bare1", "docker ps --format {{.Image}} | grep /nginx: | head -n 1")
+    ssh("bare1", "systemd-run -q --unit=stray python3 -m http.server 7777")
+    ssh("bare1", f"docker run -d --name stray --restart always -p 7778:80 {nginx}")
+    wait_for("the stray container", lambda: ssh("bare1", "curl -s -o /dev/null 127.0.0.1:7778; echo $?") == "0", 20)
+    published = {"open": [22, 80, 443], "refused": [5000]}  # 5000: opened by the settings, and nothing listens
+
+    assert scan("ops1", address) == published
+    ssh("bare1", "nft delete table inet changeover")
+    assert set(scan("ops1", address)["open"]) >= {5555, 7777, 7778, 18000}, "nothing was there to be shut out"
+    ssh("bare1", "systemctl restart nftables")
+    assert scan("ops1", address) == published
+    assert "--to-destination" in ssh("bare1", "iptables -t nat -S DOCKER"), "the engine's own rules are gone"
+    ssh("bare1", "systemctl restart docker")
+    assert scan("ops1", address) == published
+    serves()
+    first = ssh("bare1", BOOTED)
+    ssh("bare1", "systemctl reboot", check=False)
+    wait_for("the boot", lambda: ssh("bare1", BOOTED) not in ("", first), 60)
+    wait_for("the stray", lambda: ssh("bare1", "docker inspect -f {{.State.Running}} stray") == "true", 60)
+    serves()
+    assert scan("ops1", address) == published
+    ssh("bare1", "docker rm -f stray")
+
+
+def serves():
+    wait_for("every service", lambda: '"status":"ok"' in ssh("bare1", DETAILED), 60)
 
 
 def test_the_server_suite_holds_on_one_vm_too():

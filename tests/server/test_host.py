@@ -2,6 +2,7 @@
 
 from changeover.files import File
 from changeover.fitness import SUPPORTED
+from operations import secure
 from operations.provision import DAEMON, UNITS
 
 from .under_test import check, differences
@@ -13,9 +14,11 @@ def test_operating_system_is_supported(fleet, machine):
 
 
 def test_units_run_and_will_after_a_reboot(fleet, machine):
-    """The engine, and the time synchronisation."""
+    """The engine, the time synchronisation, the journal."""
     found = fleet.look(machine.machine, "system")["units"]
-    check([f"{machine}: {unit} is {' '.join(found[unit])}" for unit in UNITS if found[unit] != ["active", "enabled"]])
+    right = (["active", "enabled"], ["active", "static"])
+    wanted = [*UNITS, *secure.UNITS]
+    check([f"{machine}: {unit} is {' '.join(found[unit])}" for unit in wanted if found[unit] not in right])
 
 
 def test_no_unit_has_failed(fleet, machine):

@@ -19,7 +19,7 @@ import pytest
 import testinfra
 
 import hostcmd.state
-from changeover import fleet, gateway, secrets
+from changeover import fleet, gateway, hardening, secrets
 from changeover.files import Directory, File
 from changeover.live import Live, other, parse
 from changeover.problems import SettingsError
@@ -27,7 +27,8 @@ from changeover.stack import ContainerSpec, containers
 from facts.files import differs
 from facts.host import STATE_DIR, state_path
 from hostcmd.stop import Stop
-from operations.host_command import BINARY, USER
+from operations import guard, secure
+from operations.host_command import AT_BOOT, BINARY, USER
 from operations.provision import UNITS, daemon_json
 from operations.stack import stack_files
 
@@ -36,6 +37,17 @@ from . import command
 ROOT = Path(__file__).resolve().parents[2]
 ON_HOST = Path(__file__).parent / "on_host"
 LIMIT = 90  # seconds for one look at a host
+# Who else than root may do what to what every login depends on, at most.
+MODES = {
+    "/etc/passwd": "644",
+    "/etc/group": "644",
+    "/etc/shadow": "640",
+    "/etc/gshadow": "640",
+    "/etc/ssh/sshd_config": "644",
+    "/etc/ssh/ssh_host_ed25519_key": "600",
+    "/etc/sudoers": "440",
+    "/etc/crontab": "644",
+}
 SAID = re.compile(r"pyinfra error(?: in \S+ line \d+)?: (.*?)(?=\n-->|\Z)", re.DOTALL)  # the person's part of stderr
 SSH_OPTIONS = {
     "HostName": "ssh_hostname",
@@ -141,8 +153,11 @@ class FleetUnderTest:
         public = [*command.KEYS, f"{command.SSH}/authorized_keys", f"{command.ETC}/known_hosts"]
         slots = [f"{plan.fleet.gateway.run_dir}/slots/{system}/live" for system in plan.systems]
         return {
-            "units": [*UNITS, command.RECOVER],
+            "units": [*UNITS, *secure.UNITS, *secure.TIMERS, guard.NFTABLES, guard.UNIT, command.RECOVER],
             "user": plan.fleet.deploy_user,
+            "kernel": list(hardening.sysctl_values(plan.fleet, container=False)),
+            "modes": list(MODES),
+            "exposure": [guard.UNIT, *AT_BOOT],
             "peer": USER,
             "paths": [
                 *(entry.path for entry in (*entries, *command.entries(plan, machine))),
@@ -222,6 +237,7 @@ class FleetUnderTest:
         plan = self.plan
         found: list[File | Directory] = [
             File("/etc/docker/daemon.json", daemon_json(plan.fleet.daemon)),
+            *guard.files(plan.fleet),
             Directory("/srv"),
             Directory(STATE_DIR),
         ]

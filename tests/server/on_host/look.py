@@ -1,8 +1,8 @@
 """Runs on a host as root: one look at all that the tests ask about, printed as one JSON object. Reads only.
 
-Argument: {"units": [names], "user": name, "peer": the user that other hosts log in as, "paths": [files and folders],
-"texts": [files whose text is wanted], "folders": [folders to list]}. Standard library only. A part that cannot be
-had is {"error": why}: the others remain.
+Argument: {"units": [names], "kernel": [settings], "modes": [files], "exposure": [units], "user": name, "peer": the
+user that other hosts log in as, "paths": [files and folders], "texts": [files whose text is wanted], "folders":
+[folders to list]}. Standard library only. A part that cannot be had is {"error": why}: the others remain.
 """
 
 import glob
@@ -133,6 +133,38 @@ def name(lookup, number):
         return [str(number)]
 
 
+def safety(asked):
+    """Firewall, sshd, kernel, updates: as the running host has them, not as its files say."""
+    sshd = {}
+    for line in words("sshd", "-T").splitlines():
+        keyword, _, value = line.partition(" ")
+        sshd.setdefault(keyword, []).append(value)
+    virtual = subprocess.run(["systemd-detect-virt", "-c"], capture_output=True, text=True, timeout=30)
+    guard = "/usr/local/sbin/changeover-guard"
+    paths = {key: f"/proc/sys/{key.replace('.', '/')}" for key in asked["kernel"]}
+    return {
+        "sshd": sshd,
+        "container": virtual.returncode == 0,
+        "rules": words("nft", "list", "ruleset") if os.path.exists("/usr/sbin/nft") else "",
+        "kernel": {key: " ".join(text(path).split()) for key, path in paths.items() if os.path.exists(path)},
+        "apt": words("apt-config", "dump").splitlines(),
+        "updates": os.path.exists("/usr/bin/unattended-upgrade"),
+        "swaps": text("/proc/swaps").splitlines()[1:],
+        "guard": json.loads(words(guard, "status")) if os.path.exists(guard) else None,
+        "accounts": [line.split(":")[:3] for line in text("/etc/shadow").splitlines()],
+        "uid0": [line.split(":")[0] for line in text("/etc/passwd").splitlines() if line.split(":")[2] == "0"],
+        "modes": {path: entry(path)["mode"] for path in asked["modes"] if os.path.exists(path)},
+        "exposure": {unit: exposure(unit) for unit in asked["exposure"]},
+        "journal": words("systemd-analyze", "cat-config", "systemd/journald.conf").splitlines(),
+    }
+
+
+def exposure(unit):
+    """systemd's own word on how much a unit may do, 0 to 10."""
+    last = words("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
+    return float(last.partition(":")[2].split()[0])
+
+
 def argv(asked):
     """Every process's words. A process may end while we look."""
     found = {}
@@ -155,6 +187,7 @@ TOPICS = {
     "texts": lambda asked: {path: text(path) for path in asked["texts"] if os.path.exists(path)},
     "folders": lambda asked: {path: sorted(os.listdir(path)) for path in asked["folders"] if os.path.isdir(path)},
     "argv": argv,
+    "safety": safety,
     "listeners": lambda asked: words("ss", "-Hltnp").splitlines(),
 }
 

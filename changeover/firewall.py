@@ -1,0 +1,122 @@
+"""Which ports of a host are open, and for whom: from the plan alone. Pure.
+
+The gateway's ports are everybody's. A port of a service is open for the hosts whose containers are given its address
+({address.SERVICE}, or the address itself in a text), and for the gateways that lead to it; for nobody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from changeover.files import File, render
+from changeover.plan import Host, Plan, placeholders
+from changeover.settings import App, Service
+from changeover.stack import address
+
+FILE = "/etc/nftables.conf"
+TABLE = "inet changeover"
+PEER_PORT = 22  # of sshd, among the hosts (changeover/hostconfig.py)
+DIGEST = "@digest@"  # where the rules' own digest goes: a running host says with it which rules it has
+
+
+@dataclass(frozen=True)
+class Open:
+    """An open port. `sources`: who may ask, None for everybody. `here`: this host's own containers may."""
+
+    port: int
+    protocol: str
+    sources: tuple[str, ...] | None
+    here: bool
+    why: str
+
+
+def openings(plan: Plan, host: str) -> list[Open]:
+    """The open ports of a host beside SSH, in the order in which the rules are written."""
+    found, gateway = [], plan.fleet.gateway
+    if gateway.on in plan.hosts[host].groups:
+        found += [Open(port, "tcp", None, True, "gateway") for port in (gateway.http_port, gateway.https_port)]
+    for one in plan.fleet.firewall.open:
+        if one.on is None or one.on in plan.hosts[host].groups:
+            found.append(Open(one.port, one.protocol, tuple(one.from_) or None, not one.from_, "fleet.firewall.open"))
+    for system in plan.systems:
+        for name, service in plan.services_on(system, host).items():
+            users = needed_by(plan, system, name, host)
+            others = tuple(user.address for user in users if user.name != host)
+            here = any(user.name == host for user in users)
+            found += [Open(port, "tcp", others, here, f"{system}.{name}") for port in ports(service) if users]
+    return found
+
+
+def ports(service: Service) -> list[int]:
+    """The host ports of a service on the private address: both slots', or the published one."""
+    if isinstance(service, App) and service.slots:
+        return [service.slots.blue, service.slots.green]
+    return [service.publish] if service.publish else []
+
+
+def needed_by(plan: Plan, system: str, name: str, host: str) -> list[Host]:
+    """The hosts that use a service of a host: those that are given its address, and gateways that lead to it."""
+    service = plan.systems[system].services[name]
+    spelled = {f"{plan.hosts[host].address}:{port}" for port in ports(service)}
+    led = isinstance(service, App) and service.routes
+    users = {gateway.name for gateway in plan.gateways(system)} if led else set()
+    for other, settings in plan.systems.items():
+        for key, one in settings.services.items():
+            texts = [*one.env.values(), *(one.secrets.values() if isinstance(one.secrets, dict) else ())]
+            named = other == system and any(f"address.{name}" in placeholders(text) for text in texts)
+            led_here = named and address(plan, system, name) in spelled
+            if led_here or any(way in text for text in texts for way in spelled):
+                users |= {member.name for member in plan.hosts_of(other, key)}
+    return [member for member in plan.hosts.values() if member.name in users]
+
+
+def reaches(plan: Plan, host: str) -> list[tuple[str, str, int]]:
+    """What a host must get through to: (name of the other host, its address, port); peers by SSH too."""
+    own, groups = plan.hosts[host].address, set(plan.hosts[host].groups) & plan.systems.keys()
+    found = []
+    for other in plan.hosts.values():
+        if other.name != host:
+            peer = [PEER_PORT] if groups & set(other.groups) else []
+            mine = [one.port for one in openings(plan, other.name) if one.sources and own in one.sources]
+            found += [(other.name, other.address, port) for port in [*peer, *mine]]
+    return found
+
+
+def rules(plan: Plan, host: str, ssh_ports: Sequence[int]) -> File:
+    """The file that nftables reads. Arguments: the plan; the host's name; the ports that its sshd listens on."""
+    firewall, found = plan.fleet.firewall, openings(plan, host)
+    members = [member.address for member in plan.hosts.values() if member.name != host]
+    text = render(
+        "nftables/nftables.conf.j2",
+        table=TABLE,
+        digest=DIGEST,
+        ssh_ports=sorted(ssh_ports),
+        ssh_from=_from([*firewall.ssh_from, *members] if firewall.ssh_from else None),
+        containers=firewall.containers,
+        open=[f"{way}{_rule(one)}" for one in found for way in _from(one.sources)],
+        here=[_rule(one) for one in found if one.here and one.sources is not None],
+    )
+    return File(FILE, text.replace(DIGEST, hashlib.sha256(text.encode()).hexdigest()[:16]), mode="755")
+
+
+def _rule(one: Open) -> str:
+    return f'meta l4proto {one.protocol} ct original proto-dst {one.port} accept comment "{one.why}"'
+
+
+def _from(sources: Sequence[str] | None) -> list[str]:
+    """How a rule begins that is for these addresses and networks: one for each family; one for everybody."""
+    if sources is None:
+        return [""]
+    found = [ipaddress.ip_network(source) for source in dict.fromkeys(sources)]
+    v4 = ipaddress.collapse_addresses(network for network in found if isinstance(network, ipaddress.IPv4Network))
+    v6 = ipaddress.collapse_addresses(network for network in found if isinstance(network, ipaddress.IPv6Network))
+    families = {"ip": list(map(str, v4)), "ip6": list(map(str, v6))}  # nftables takes no overlaps
+    return [f"{family} saddr {{ {', '.join(networks)} }} " for family, networks in families.items() if networks]
+
+
+def digest(file: File) -> str:
+    """The digest that a host with these rules shows."""
+    return str(file.content).partition('comment "')[2].partition('"')[0]

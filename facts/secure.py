@@ -1,0 +1,118 @@
+"""What a host is kept safe by: its sshd, the rules that are loaded, its kernel's settings, other firewalls."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase
+
+GUARD = "/usr/local/sbin/changeover-guard"
+
+
+class SshdSettings(FactBase[dict[str, list[str]]]):
+    """What sshd reads in its files: keyword in small letters -> its values."""
+
+    def command(self) -> str:
+        return "/usr/sbin/sshd -T 2>/dev/null || true"
+
+    @staticmethod
+    def default() -> dict[str, list[str]]:
+        return {}
+
+    def process(self, output: list[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for line in output:
+            keyword, _, value = line.partition(" ")
+            found.setdefault(keyword, []).append(value)
+        return found
+
+
+class RulesLoaded(FactBase[str]):
+    """The digest that our rules show in the kernel; empty when there are none."""
+
+    def command(self, table: str) -> str:
+        return f"nft list table {table} 2>/dev/null | sed -n 's/^\\tcomment \"\\(.*\\)\"$/\\1/p' | head -n 1; true"
+
+    @staticmethod
+    def default() -> str:
+        return ""
+
+
+class GuardWaits(FactBase[list[str]]):
+    """Names of what was changed and still waits for its confirmation (operations/on_host/guard.py)."""
+
+    def command(self) -> str:
+        return f"[ ! -x {GUARD} ] || {GUARD} status | tr -d '[]\",'"
+
+    @staticmethod
+    def default() -> list[str]:
+        return []
+
+    def process(self, output: list[str]) -> list[str]:
+        return " ".join(output).split()
+
+
+class KernelSettings(FactBase[dict[str, str]]):
+    """{setting: value} for those of `keys` that the host's kernel knows."""
+
+    def command(self, keys: Sequence[str]) -> str:
+        names = " ".join(map(shlex.quote, keys))
+        file = '"/proc/sys/$(echo "$k" | tr . /)"'
+        return f'for k in {names}; do [ -e {file} ] && printf "%s %s\\n" "$k" "$(cat {file} 2>/dev/null)"; done; true'
+
+    @staticmethod
+    def default() -> dict[str, str]:
+        return {}
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {key: " ".join(value.split()) for key, _, value in (line.partition(" ") for line in output)}
+
+
+class SwapActive(FactBase[bool]):
+    """Whether a swap file is in use."""
+
+    def command(self, path: str) -> str:
+        return f"grep -q '^{path} ' /proc/swaps && echo yes; true"
+
+    @staticmethod
+    def default() -> bool:
+        return False
+
+    def process(self, output: list[str]) -> bool:
+        return "yes" in output
+
+
+@dataclass(frozen=True)
+class Firewalls:
+    """Other firewalls that are at work, and which network card has which address."""
+
+    others: tuple[str, ...]
+    cards: dict[str, str]
+
+
+class OtherFirewalls(FactBase[Firewalls]):
+    """What a firewall of ours would have to share the host with."""
+
+    def command(self) -> str:
+        """Never fails. Rules of nftables count when the file is neither the package's own nor ours."""
+        own = "dpkg-query -W -f '${Conffiles}\\n' nftables 2>/dev/null | grep -F \" $f \""
+        return (
+            "ufw status 2>/dev/null | grep -q 'Status: active' && echo ufw;"
+            " systemctl is-active -q firewalld 2>/dev/null && echo firewalld;"
+            ' f=/etc/nftables.conf; [ -e "$f" ] && ! grep -qxF "$f" /var/lib/changeover/written 2>/dev/null'
+            f' && ! {own} | grep -qF "$(md5sum < "$f" | cut -c1-32)" && echo "$f";'
+            ' ip -o -4 address show 2>/dev/null | awk \'{split($4, a, "/"); print "card", a[1], $2}\'; true'
+        )
+
+    @staticmethod
+    def default() -> Firewalls:
+        return Firewalls((), {})
+
+    def process(self, output: list[str]) -> Firewalls:
+        cards = [line.split() for line in output if line.startswith("card ")]
+        return Firewalls(
+            tuple(line for line in output if not line.startswith("card ")),
+            {address: card for _, address, card in cards},
+        )

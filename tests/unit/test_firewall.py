@@ -1,0 +1,158 @@
+"""Which ports are open and for whom follows from the plan alone: nothing for everybody but SSH and the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from plans import Hosts, good, on_all, regroup
+
+from changeover import firewall, fleet
+from changeover.firewall import Open
+from changeover.plan import Plan
+from facts.secure import Firewalls
+from operations import guard
+
+
+def plan(*changes: Callable[[Hosts], None]) -> Plan:
+    hosts = good()
+    for change in changes:
+        change(hosts)
+    return fleet.load(hosts)
+
+
+def lines(made: Plan, host: str, chain: str = "open") -> list[str]:
+    """The rules of a chain."""
+    text = str(firewall.rules(made, host, [22]).content)
+    body = text.partition(f"\tchain {chain} {{\n")[2].partition("\n\t}")[0]
+    return [line.strip() for line in body.splitlines()]
+
+
+def test_a_gateway_is_open_for_everybody_and_its_host_for_nothing_else() -> None:
+    assert firewall.openings(plan(), "edge1") == [
+        Open(80, "tcp", None, True, "gateway"),
+        Open(443, "tcp", None, True, "gateway"),
+    ]
+
+
+def test_services_are_open_for_the_hosts_that_need_them() -> None:
+    made = plan()
+    gateway = ("10.0.0.11",)
+    assert firewall.openings(made, "app2") == [
+        Open(18000, "tcp", gateway, False, "shop.api"),
+        Open(18001, "tcp", gateway, False, "shop.api"),
+        Open(18100, "tcp", gateway, False, "hello.web"),
+    ]
+    apps = ("10.0.0.12", "10.0.0.13")  # the api is given both addresses, in a secret's text and in a variable
+    assert firewall.openings(made, "data1") == [
+        Open(5432, "tcp", apps, False, "shop.db"),
+        Open(4222, "tcp", apps, False, "shop.queue"),
+    ]
+
+
+def test_an_address_that_is_spelled_out_counts_as_well() -> None:
+    spelled = on_all("hello.services.web.env", {"QUEUE": "nats://10.0.0.14:4222"})
+    made = plan(on_all("shop.services.api.env", {}), spelled)
+    assert Open(4222, "tcp", ("10.0.0.12", "10.0.0.13"), False, "shop.queue") in firewall.openings(made, "data1")
+
+
+def test_a_port_that_nobody_needs_is_closed() -> None:
+    made = plan(on_all("shop.services.api.env", {}))
+    assert [one.port for one in firewall.openings(made, "data1")] == [5432]
+
+
+def test_one_host_that_is_everything_opens_its_services_for_its_own_containers_only() -> None:
+    def one_vm(hosts: Hosts) -> None:
+        del hosts[1:]
+        groups = ["edge", "app", "data", "shop", "hello", "staging"]
+        hosts[0] = (hosts[0][0], groups, hosts[0][2])
+
+    made = plan(one_vm)
+    assert [line.split("proto-dst ")[1] for line in lines(made, "edge1")] == [
+        '80 accept comment "gateway"',
+        '443 accept comment "gateway"',
+    ]
+    assert [line.split("proto-dst ")[1].split()[0] for line in lines(made, "edge1", "here")] == [
+        "5432", "4222", "18000", "18001", "18100",
+    ]  # fmt: skip
+
+
+def test_a_service_on_several_hosts_is_asked_on_the_first() -> None:
+    """{address.SERVICE} is the first host's: the second one stays shut."""
+    made = plan(regroup("app2", ["app", "data", "shop", "hello", "staging"]))
+    assert 5432 in [one.port for one in firewall.openings(made, "app2")]
+    assert 5432 not in [one.port for one in firewall.openings(made, "data1")]
+
+
+@pytest.mark.parametrize(
+    "opening, wanted",
+    [
+        ({"port": 5000}, ['meta l4proto tcp ct original proto-dst 5000 accept comment "fleet.firewall.open"']),
+        ({"port": 51820, "protocol": "udp", "on": "edge"}, []),
+        (
+            {"port": 9100, "from": ["10.0.0.0/24", "10.0.0.7", "fd00::/8"]},
+            [
+                f"{family} meta l4proto tcp ct original proto-dst 9100 accept comment \"fleet.firewall.open\""
+                for family in ("ip saddr { 10.0.0.0/24 }", "ip6 saddr { fd00::/8 }")
+            ],
+        ),
+    ],
+)
+def test_further_ports(opening: dict[str, Any], wanted: list[str]) -> None:
+    made = plan(on_all("fleet.firewall", {"open": [opening]}))
+    assert [line for line in lines(made, "data1") if "fleet.firewall.open" in line] == wanted
+
+
+def test_ssh_is_open_for_everybody_unless_networks_are_named_and_then_for_the_hosts_too() -> None:
+    def rules(made: Plan) -> list[str]:
+        return [line for line in lines(made, "data1", "input") if "SSH" in line]
+
+    assert rules(plan()) == ['tcp dport { 22 } accept comment "SSH"']
+    named = plan(on_all("fleet.firewall", {"ssh_from": ["192.0.2.0/24"]}))
+    assert rules(named) == [
+        'ip saddr { 10.0.0.11/32, 10.0.0.12/31, 192.0.2.0/24 } tcp dport { 22 } accept comment "SSH"'
+    ]
+
+
+def test_all_that_is_not_named_is_dropped_and_nobody_elses_table_touched() -> None:
+    text = str(firewall.rules(plan(), "data1", [22, 2222]).content)
+    rules = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    assert "flush" not in rules
+    assert [line for line in rules.splitlines() if line.startswith("table") or line.startswith("delete")] == [
+        "table inet changeover",
+        "delete table inet changeover",
+        "table inet changeover {",
+    ]
+    assert rules.count("policy drop;") == 2 and "{ 22, 2222 }" in rules
+
+
+def test_the_digest_follows_the_rules() -> None:
+    made = plan()
+    one, two = firewall.rules(made, "data1", [22]), firewall.rules(made, "data1", [23])
+    assert firewall.digest(one) != firewall.digest(two) and len(firewall.digest(one)) == 16
+
+
+def test_what_hosts_reach_of_each_other_is_what_is_open_for_them() -> None:
+    made = plan()
+    assert firewall.reaches(made, "data1") == [
+        (name, f"10.0.0.{number}", 22) for name, number in (("edge1", 11), ("app1", 12), ("app2", 13))
+    ]
+    found = firewall.reaches(made, "app1")
+    assert ("data1", "10.0.0.14", 5432) in found and ("data1", "10.0.0.14", 22) in found
+    assert not [way for way in found if way[2] in (443, 18000)]
+
+
+@pytest.mark.parametrize(
+    "found, says",
+    [
+        (Firewalls((), {"10.0.0.12": "eth0"}), []),
+        (Firewalls(("ufw",), {}), ["app1: has rules of its own (ufw); run: ufw disable; or leave"]),
+        (Firewalls(("/etc/nftables.conf",), {}), ["app1: has rules of its own (/etc/nftables.conf); run: mv "]),
+        (Firewalls((), {"10.0.0.12": "br-lan"}), ["app1: its network card br-lan is named like the engine's"]),
+        (Firewalls((), {"10.9.9.9": "br-lan"}), []),
+    ],
+)
+def test_a_host_with_a_firewall_of_its_own_is_refused(found: Firewalls, says: list[str]) -> None:
+    said = guard.refusals(plan(), "app1", found)
+    assert len(said) == len(says) and all(line.startswith(start) for line, start in zip(said, says, strict=True))
