@@ -8,15 +8,13 @@ from string import Formatter
 from typing import Any
 
 from changeover.checks_data import majors
+from changeover.checks_texts import smoke_texts, texts
 from changeover.checks_times import times
-from changeover.plan import Plan, placeholders
+from changeover.plan import Plan
 from changeover.problems import Problem, nearest
 from changeover.routes import health_paths, route_of
-from changeover.settings import NAME, App, Container, Postgres, Service, Smoke, System
+from changeover.settings import NAME, App, Postgres, Service, System
 
-# What was meant as a placeholder and is none: {secret}, {Secret.X}, {secret.MY-KEY}
-NEARLY = re.compile(r"\{\s*(?:secret|address)s?\b[^{}\"]*\}", re.IGNORECASE)
-PASSWORDS = ("authorization", "cookie", "x-api-key")  # headers that open doors
 OWN_NAMES = ("gateway", "fleet", "all")  # compose projects and data keys of ours
 
 
@@ -33,7 +31,7 @@ def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the invento
             path = f"{name}.services.{key}"
             found += [
                 *_group(plan, name, key, service, here, inventory),
-                *_texts(path, here, name, system, service),
+                *texts(path, here, name, system, service),
                 *(_image(service.image, here, f"{path}.image", **_values(plan, name, key)) if service.image else ()),
             ]
     if found:
@@ -139,37 +137,6 @@ def _braces(text: str, known: tuple[str, ...], file: str, path: str) -> Iterable
             yield Problem(file, path, f"{{{word}}} is unknown{nearest(word, known)}; known are {allowed}")
 
 
-def _texts(path: str, file: str, name: str, system: System, service: Container) -> Iterable[Problem]:
-    """Placeholders in env and secrets; a secret's text without one would be a secret in group_data."""
-    secrets = service.secrets if isinstance(service.secrets, dict) else {}
-    for where, texts, kinds in (
-        ("env", service.env, ("address",)),
-        ("secrets", secrets, ("address", "secret")),
-    ):
-        for key, text in texts.items():
-            here = f"{path}.{where}.{key}"
-            if problem := _placeholder_problem(text, kinds, name, system):
-                yield Problem(file, here, problem)
-            elif where == "secrets" and not any(p.startswith("secret.") for p in placeholders(text)):
-                yield Problem(file, here, "names no {secret.NAME}; a value belongs in the secrets file, or under env")
-
-
-def _placeholder_problem(text: str, kinds: tuple[str, ...], name: str, system: System) -> str | None:
-    allowed = " and ".join(f"{{{kind}.NAME}}" for kind in kinds)
-    found = placeholders(text)
-    braces = [f"{{{word}}}" for word in found]
-    nearly = [word for word in NEARLY.findall(text) if word not in braces]
-    for word in [*nearly, *(f"{{{word}}}" for word in found if word.partition(".")[0] not in kinds)]:
-        return f"{word} is unknown; known are {allowed}" if len(kinds) > 1 else f"{word} is unknown; known is {allowed}"
-    for word in found:
-        kind, _, service = word.partition(".")
-        if kind == "address" and service not in system.services:
-            return f"no service {service}{nearest(service, system.services)}"
-        if kind == "address" and not system.services[service].publish:
-            return f"{service} has no publish, so that no other host reaches it ({name}.services.{service})"
-    return None
-
-
 def _migrations(name: str, file: str, system: System) -> Iterable[Problem]:
     migrations = system.migrations
     assert migrations is not None
@@ -199,27 +166,11 @@ def _watched(name: str, file: str, system: System) -> Iterable[Problem]:
         if not route or not route.websocket:
             yield Problem(file, f"{name}.release.{key}", f"no route with websocket leads to {wanted}")
     for number, one in enumerate(release.smoke):
-        yield from _smoke(f"{name}.release.smoke.{number}", file, name, system, one)
+        yield from smoke_texts(f"{name}.release.smoke.{number}", file, name, system, one)
     traffic = any(isinstance(service, App) and service.slots and service.routes for service in system.services.values())
     if traffic and not release.probe and not health_paths(system):
         message = "is missing: no health path is behind its service's route, so a release would not be watched"
         yield Problem(file, f"{name}.release.probe", message)
-
-
-def _smoke(path: str, file: str, name: str, system: System, smoke: Smoke) -> Iterable[Problem]:
-    """Placeholders of a smoke test; a password in group_data."""
-    texts = {f"headers.{key}": text for key, text in smoke.headers.items()} | {"json": str(smoke.json_)}
-    for key, text in texts.items():
-        if problem := _placeholder_problem(text, ("secret",), name, system):
-            yield Problem(file, f"{path}.{key}", problem)
-    for key, text in smoke.headers.items():
-        if key.lower() in PASSWORDS and not placeholders(text):
-            yield Problem(file, f"{path}.headers.{key}", "names no {secret.NAME}; a value belongs in the secrets file")
-    expected = {"answer": smoke.answer, "text": smoke.text, "event.json": smoke.event.json_ if smoke.event else {}}
-    for key, value in expected.items():
-        for word in [word for word in placeholders(str(value)) if word.startswith("secret.")]:
-            why = "only {id} is filled in here: what is wanted of an answer stands in messages and records"
-            yield Problem(file, f"{path}.{key}", f"{{{word}}} is not for here; {why}")
 
 
 def _ports(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:

@@ -156,15 +156,21 @@ class Plan:
 
 def secret_names(service: Service) -> list[str]:
     """Names of the secrets whose values a service's files are made from, or its integration tests get."""
-    names = list(service.secrets) if isinstance(service.secrets, list) else []
-    if isinstance(service.secrets, dict):
-        for text in service.secrets.values():
-            names += [key.removeprefix("secret.") for key in placeholders(text) if key.startswith("secret.")]
+    names: list[str] = []
+    for wanted in (service.secrets, service.secret_env):
+        texts = wanted.values() if isinstance(wanted, dict) else (f"{{secret.{name}}}" for name in wanted)
+        found = [key for text in texts for key in placeholders(text)]
+        names += [key.removeprefix("secret.") for key in found if key.startswith("secret.")]
     if isinstance(service, Postgres):
         names += [service.superuser_secret, service.owner_secret]
     if isinstance(service, App) and service.test:
         names += service.test.secrets
     return list(dict.fromkeys(names))
+
+
+def shown_secrets(system: System) -> dict[str, list[str]]:
+    """{service: names of secrets that it gets as variables, which `docker inspect` shows}."""
+    return {name: list(service.secret_env) for name, service in system.services.items() if service.secret_env}
 
 
 def smoke_secrets(system: System) -> list[str]:

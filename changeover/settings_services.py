@@ -73,6 +73,14 @@ def _form(value: Any) -> str | None:
     return "texts" if isinstance(value, dict) else "names" if isinstance(value, list) else None
 
 
+Secrets = Annotated[
+    Annotated[dict[Variable, str], Tag("texts")] | Annotated[list[Variable], Tag("names")],
+    Discriminator(
+        _form, custom_error_type="form", custom_error_message="must be a list of names, or a dict of name and text"
+    ),
+]
+
+
 class Container(Limits):
     """What every service that runs as a container has."""
 
@@ -85,15 +93,15 @@ class Container(Limits):
     env: dict[Variable, str] = Field(
         {}, description="variables, not secret; {address.SERVICE} is host:port of a service"
     )
-    secrets: Annotated[
-        Annotated[dict[Variable, str], Tag("texts")] | Annotated[list[Variable], Tag("names")],
-        Discriminator(
-            _form, custom_error_type="form", custom_error_message="must be a list of names, or a dict of name and text"
-        ),
-    ] = Field(
+    secrets: Secrets = Field(
         [],
-        description="files under /run/secrets: names, or name -> text with {secret.NAME} and {address.SERVICE}; "
-        "in a URL the secret is percent-encoded",
+        description="files under /run/secrets: names, or name -> text with {secret.NAME}, {login.DATABASE} and "
+        "{address.SERVICE}; in a URL the secret is percent-encoded",
+    )
+    secret_env: Secrets = Field(
+        [],
+        description="as secrets, but variables, which `docker inspect` shows: only for an app that cannot read files; "
+        "each report lists them",
     )
     uid: int | None = Field(
         None, ge=1, description="user the container runs as, and owner of its secrets; none: the image's"
@@ -168,8 +176,13 @@ class Postgres(Container):
     publish: Port = Field(5432, description="host port, on the host's private address")
     dev_ports: dict[Port, Port] = Field({}, description="as an app's")
     database: str = Field(pattern=NAME, description="database that is created")
-    owner: str = Field(pattern=NAME, description="role without superuser rights that owns it; apps log in as it")
-    owner_secret: Variable = Field(description="name of the secret that holds the owner's password")
+    owner: str = Field(
+        pattern=NAME,
+        description="role without superuser rights that owns it; apps log in as {login.NAME}, a member of it",
+    )
+    owner_secret: Variable = Field(
+        description="name of the secret that holds that login's password; another value is another login"
+    )
     superuser_secret: Variable = Field("POSTGRES_PASSWORD", description="name of the secret of the postgres role")
     extensions: list[Annotated[str, Field(pattern=EXTENSION)]] = Field([], description="made by the superuser")
     settings: dict[str, str] = Field({}, description="server settings, as in postgresql.conf")

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from changeover.live import Live, Place, SlotState, places
-from changeover.plan import PLACEHOLDER, Plan
+from changeover.plan import Plan
 from changeover.secrets import Secrets
 from changeover.settings import App, Health, Nats, Postgres, Service
+from changeover.texts import fill, values
 from changeover.words import whole_seconds
 
 CONFIG = "changeover.config"
@@ -25,7 +24,7 @@ CONFIG = "changeover.config"
 
 @dataclass(frozen=True)
 class Secret:
-    """A file under /run/secrets: its name, and its value."""
+    """A file under /run/secrets, or a variable: its name, and its value."""
 
     name: str
     value: str = field(repr=False)
@@ -45,6 +44,7 @@ class ContainerSpec:
     body: dict[str, Any]
     secrets: list[Secret]
     start_timeout: int
+    variables: list[Secret] = field(default_factory=list)  # secrets that `docker inspect` shows
 
 
 def wanted_release(plan: Plan, system: str, live: Live) -> str:
@@ -104,26 +104,6 @@ def follows_release(plan: Plan, system: str, service: Service) -> bool:
     return "{release}" in (service.image or plan.systems[system].image)
 
 
-def address(plan: Plan, system: str, service: str) -> str:
-    """host:port at which other hosts reach a service without slots (the first host's)."""
-    settings = plan.systems[system].services[service]
-    port = settings.publish or (settings.port if not isinstance(settings, App) else None)
-    return f"{plan.hosts_of(system, service)[0].address}:{port}"
-
-
-def _fill(plan: Plan, system: str, text: str, secrets: Secrets | None = None) -> str:
-    """A text with its placeholders filled in; a secret in a URL is percent-encoded, or an @ in it would end it."""
-
-    def value(found: re.Match[str]) -> str:
-        kind, name = found.groups()
-        if kind == "secret" and secrets:
-            secret = secrets.get(system, name)
-            return quote(secret, safe="") if "://" in text[: found.start()] else secret
-        return address(plan, system, name)
-
-    return PLACEHOLDER.sub(value, text)
-
-
 def _container(
     plan: Plan,
     system: str,
@@ -136,7 +116,7 @@ def _container(
     source: Secrets,
 ) -> ContainerSpec:
     slot, release, role = (place.slot, place.release, place.role) if place else ("", release, "live")
-    secrets = _secrets(plan, system, service, source)
+    secrets, variables = _secrets(plan, system, service, source), values(plan, system, service.secret_env, source)
     container = f"{name}-{slot}" if slot else name
     tagged = image(plan, system, name, service, release)
     body: dict[str, Any] = {
@@ -167,19 +147,28 @@ def _container(
     if isinstance(service, App) and service.tmpfs:
         body["tmpfs"] = list(service.tmpfs)
     if secrets:
-        body["secrets"] = [{"source": f"{name}.{s.name}", "target": s.name} for s in secrets]
+        body["secrets"] = [{"source": f"{container}.{s.name}", "target": s.name} for s in secrets]
+    if variables:
+        # Not required: compose reads the files of all services, of those that this run leaves alone as well.
+        body["env_file"] = [{"path": f"{plan.run_dir(system)}/secrets/{container}.env", "required": False}]
+    read = {s.name: s.value for s in secrets} | {f"env {name}": value for name, value in variables.items()}
+    if isinstance(service, Postgres):
+        read.pop(service.superuser_secret)  # only the first start reads it; afterwards the database has it
+    if read:
         # Compose does not look into the files: this label makes a changed secret restart the container.
-        body["labels"]["changeover.secrets"] = _digest({s.name: s.value for s in secrets})
+        body["labels"]["changeover.secrets"] = _digest(read)
     _kind(body, service)
     if slot:
         # What differs between the slots of one release is left out: this tells new settings from a new slot.
-        same = {key: value for key, value in body.items() if key not in ("ports", "labels", "environment")}
+        left_out = ("ports", "labels", "environment", "env_file")
+        same = {key: value for key, value in body.items() if key not in left_out}
         same["image"] = tagged  # a digest that is written down is no other setting
         same["environment"] = _environment(plan, system, service, "")
-        same["secrets"] = body["labels"].get("changeover.secrets", "")
+        same["secrets"] = [body["labels"]["changeover.secrets"], *read] if read else ""
         body["labels"][CONFIG] = _digest(same)
     timeout = whole_seconds(service.start_timeout)
-    return ContainerSpec(container, name, service.layer, release, slot, role, body, secrets, timeout)
+    shown = [Secret(key, value) for key, value in variables.items()]
+    return ContainerSpec(container, name, service.layer, release, slot, role, body, secrets, timeout, shown)
 
 
 def _kind(body: dict[str, Any], service: Service) -> None:
@@ -201,7 +190,7 @@ def _kind(body: dict[str, Any], service: Service) -> None:
 
 
 def _environment(plan: Plan, system: str, service: Service, slot: str) -> dict[str, str]:
-    values = {key: _fill(plan, system, text) for key, text in service.env.items()}
+    values = {key: fill(plan, system, text) for key, text in service.env.items()}
     return values | ({"DEPLOYMENT_SLOT": slot} if slot else {})
 
 
@@ -217,10 +206,7 @@ def _ports(plan: Plan, host: str, service: Service, slot: str) -> list[str]:
 
 def _secrets(plan: Plan, system: str, service: Service, source: Secrets) -> list[Secret]:
     uid = 999 if isinstance(service, Postgres) and not service.uid else service.uid
-    if isinstance(service.secrets, dict):
-        named = {name: _fill(plan, system, text, source) for name, text in service.secrets.items()}
-    else:
-        named = {name: source.get(system, name) for name in service.secrets}
+    named = values(plan, system, service.secrets, source)
     if isinstance(service, Postgres):
         named[service.superuser_secret] = source.get(system, service.superuser_secret)
     return [Secret(name, value, uid) for name, value in named.items()]

@@ -5,7 +5,7 @@ _app_env = {
     "LOG_LEVEL": "INFO",
 }
 _app_secrets = {
-    "DATABASE_URL": "postgresql+asyncpg://tasktracker:{secret.TASKTRACKER_DB_PASSWORD}@{address.postgres}/tasktracker",
+    "DATABASE_URL": "postgresql+asyncpg://{login.postgres}:{secret.TASKTRACKER_DB_PASSWORD}@{address.postgres}/tasktracker",
     "ADMIN_TOKEN": "{secret.ADMIN_TOKEN}",
 }
 # Worker and scheduler touch a file while NATS answers them: alive and connected, without a second Python each time.

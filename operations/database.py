@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Generator
 
 from pyinfra import host, inventory
-from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
+from pyinfra.api import FunctionCommand, Host, StringCommand, deploy, operation
 
-from changeover import hostconfig
+from changeover import hostconfig, logins
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
@@ -36,7 +37,7 @@ def prepare(plan: Plan, system: str, name: str, secrets: Secrets) -> None:
                 name=f"{system}: database {service.database}, its owner and extensions",
                 container=f"{system}-{key}-1",
                 service=service,
-                password=Hidden(secrets.get(system, service.owner_secret)),
+                login=Login(system, service, secrets),
             )
 
 
@@ -74,14 +75,26 @@ def left(plan: Plan, system: str, live: Live) -> str:
     return f"nothing was switched; {serves}; mend the migration, then deploy again; sudo changeover status {system}"
 
 
-class Hidden:
-    """A value that operations may carry and nothing prints."""
+class Login:
+    """The role that applications log in as, and its password and the superuser's, which nothing prints."""
 
-    def __init__(self, value: str):
-        self.value = value
+    def __init__(self, system: str, service: Postgres, secrets: Secrets):
+        self.password = secrets.get(system, service.owner_secret)
+        self.superuser = secrets.get(system, service.superuser_secret)
+        self.role = logins.login(service.owner, self.password)
 
     def __repr__(self) -> str:
-        return "*MASKED*"
+        return self.role
+
+    def state(self, machine: Host, container: str, service: Postgres) -> Database:
+        """The state of a database, and whether these passwords are right. Arguments: its host; container; settings."""
+        return machine.get_fact(
+            DatabaseState,
+            container=container,
+            database=service.database,
+            role=self.role,
+            _stdin=f"{self.password}\n{self.superuser}",
+        )
 
 
 class Look:
@@ -93,59 +106,47 @@ class Look:
         self._host = plan.hosts_of(system, migrations.database)[0].name
         self._container = f"{system}-{migrations.database}-1"
         self._service = service
-        self._password = Hidden(secrets.get(system, service.owner_secret))
+        self._login = Login(system, service, secrets)
 
     def __repr__(self) -> str:
         return f"the database in {self._container} on {self._host}"
 
     def __call__(self) -> Database:
-        return inventory.get_host(self._host).get_fact(
-            DatabaseState,
-            container=self._container,
-            database=self._service.database,
-            owner=self._service.owner,
-            _stdin=self._password.value,
-        )
+        return self._login.state(inventory.get_host(self._host), self._container, self._service)
 
 
 @operation()
-def prepared(container: str, service: Postgres, password: Hidden) -> Generator[StringCommand]:
+def prepared(container: str, service: Postgres, login: Login) -> Generator[StringCommand | FunctionCommand]:
     """
-    The owner role can log in with its password, owns the database, and the extensions are there.
+    The login that belongs to the password works, its owner owns the database, and the extensions are there.
 
     + container: the postgres container
     + service: its settings
-    + password: the owner's
+    + login: the role that applications log in as
     """
-    state = host.get_fact(
-        DatabaseState,
-        container=container,
-        database=service.database,
-        owner=service.owner,
-        _stdin=password.value,
-    )
+    state = login.state(host, container, service)
     missing = [e for e in service.extensions if e not in state.extensions]
-    if state.login and state.owner == service.owner and not missing:
-        host.noop(f"{service.owner} owns {service.database}")
+    if state.login and state.superuser and state.owner == service.owner and not missing:
+        host.noop(f"{login} logs in, {service.owner} owns {service.database}")
         return
-    psql = f"docker exec -i {shlex.quote(container)} psql -q -v ON_ERROR_STOP=1 -U postgres -d {service.database} -f -"
-    yield StringCommand(psql, _stdin=setup_sql(service, password.value))
+    if login.role in state.logins and not state.login:
+        yield flow.failure(taken(service, login))
+        return
+    made = [logins.verifier(password, os.urandom(16)) for password in (login.password, login.superuser)]
+    yield StringCommand(psql(container, service.database), _stdin=logins.setup_sql(service, login.role, *made))
 
 
-def setup_sql(service: Postgres, password: str) -> str:
-    """SQL that makes it so, run as often as you like. The password travels on stdin and is not logged by the server."""
-    literal = "'" + password.replace("'", "''") + "'"
-    lines = [
-        "set log_statement = 'none';",
-        "set log_min_error_statement = 'panic';",
-        f"select 'create role \"{service.owner}\"' where not exists"
-        f" (select from pg_roles where rolname = '{service.owner}') \\gexec",
-        f'alter role "{service.owner}" login nosuperuser nocreatedb nocreaterole password {literal};',
-        f'alter database "{service.database}" owner to "{service.owner}";',
-        f'alter schema public owner to "{service.owner}";',
-        *(f'create extension if not exists "{extension}";' for extension in service.extensions),
+def taken(service: Postgres, login: Login) -> list[str]:
+    """What a person reads when two passwords belong to one login: once in 65536 changes."""
+    return [
+        f"{login} is there with another password than {service.owner_secret} now has; what serves may log in with it",
+        f"nothing was changed; give {service.owner_secret} another value, that of another login, and run again",
     ]
-    return "\n".join(lines) + "\n"
+
+
+def psql(container: str, database: str) -> str:
+    """A shell line that runs SQL from its standard input as the superuser. Arguments: container; database."""
+    return f"docker exec -i {shlex.quote(container)} psql -q -v ON_ERROR_STOP=1 -U postgres -d {database} -f -"
 
 
 @operation()

@@ -11,6 +11,7 @@ import click
 from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report
+from changeover.plan import Plan, shown_secrets
 from operations import flow, images, run, watch
 
 TAIL = 20
@@ -82,7 +83,7 @@ class Recorder(BaseStateCallback):
             way_back=way_back([name for name in run.moved() if name in watch.CONFIRMED]) if done else None,
             probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
             error=self._error(failed, done),
-            checklist=flow.CHECKS,
+            checklist=[*flow.CHECKS, *shown(plan)],
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
             steps=steps,
         )
@@ -132,10 +133,27 @@ def place(name: str) -> tuple[str, str] | None:
     DEPLOY.
     """
     parts = name.split(" | ")
-    file = parts.pop(0) if parts[0].endswith(".py") else ""
+    file = ""
+    while parts[0].endswith(".py"):  # a runbook may include deploy.py, which includes the phases
+        file = parts.pop(0)
     if len(parts) < 2:
         return None
     return (Path(file).stem if file else parts[0]), parts[-1]
+
+
+def shown(plan: Plan) -> list[record.Check]:
+    """The secrets that are variables of containers, which `docker inspect` shows: named in each report."""
+    return [
+        record.Check(
+            item=f"{system}: secrets of {service} that docker inspect shows",
+            source=f"{system}.services.{service}.secret_env",
+            verdict="skipped",
+            evidence=f"{', '.join(names)}: variables, for an app that cannot read files",
+        )
+        for system, settings in plan.systems.items()
+        if plan.run.system in (None, system)
+        for service, names in shown_secrets(settings).items()
+    ]
 
 
 def after(wanted: dict[str, str], done: bool) -> dict[str, str]:
@@ -209,9 +227,8 @@ def summary(made: record.Record, page: Path) -> list[str]:
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
     lines += [f" note        {line}" for line in flow.NOTES]
-    if made.checklist:
-        passed = sum(check.verdict == "pass" for check in made.checklist)
-        lines += [f" checked     {passed} of {len(made.checklist)} passed: tests and commands; each is in the report"]
+    if asked := [check.verdict == "pass" for check in made.checklist if check.verdict != "skipped"]:
+        lines += [f" checked     {sum(asked)} of {len(asked)} passed: tests and commands; each is in the report"]
     if made.probe:
         lines += [f" probed      {made.probe.failed} of {made.probe.sent} requests failed, from before the switch on"]
     if made.way_back:

@@ -6,7 +6,6 @@ read and before anything connects; facts/pyinfra.md lists the exit codes that wo
 
 from __future__ import annotations
 
-import atexit
 import fnmatch
 import getpass
 import secrets as random
@@ -31,8 +30,10 @@ from changeover.problems import SettingsError, nearest
 from changeover.secrets import Mask, Secrets
 from changeover.stack import wanted_release
 from changeover.strategy import Strategy, strategy
+from changeover.texts import broken
 from facts.compose import SlotConfigs
 from facts.host import SystemState, state_path
+from operations import masking
 
 _plan: fleet.Plan | None = None
 _secrets: Secrets | None = None
@@ -115,7 +116,8 @@ def _check(hosts: Any, limit: Any) -> None:
     if limit is not None and _plan.run.release:
         refuse("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
     _secrets = secret_values.of(_plan)
-    if missing := [*_secrets.problems(_plan.secrets_wanted()), *_missing_files(_plan)]:
+    missing = _secrets.problems(_plan.secrets_wanted()) or broken(_plan, _secrets)
+    if missing := [*missing, *_missing_files(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         refuse(*(f"error  {line}" for line in missing), count)
     _mask_output(_plan, _secrets)
@@ -138,21 +140,7 @@ def _mask_output(checked: fleet.Plan, source: Secrets) -> None:
     """From here on nothing that this process prints holds a secret: hosts, containers and errors may say anything."""
     global _mask
     _mask = Mask(source.get(system, name) for system, name in checked.secrets_wanted())
-    for stream in (sys.stdout, sys.stderr):
-        _masked(stream)
-    atexit.register(_mask_file, Path("pyinfra-debug.log"), time.time())
-
-
-def _masked(stream: Any) -> None:
-    write = stream.write
-    stream.write = lambda text: write(mask(text))
-
-
-def _mask_file(file: Path, since: float) -> None:
-    """What pyinfra wrote of an error inside it, which may quote a host. Arguments: the file; when this run began."""
-    if file.exists() and file.stat().st_mtime >= since:
-        file.chmod(0o600)
-        file.write_text(mask(file.read_text()))
+    masking.over_all(mask)
 
 
 def _missing_files(checked: fleet.Plan) -> list[str]:

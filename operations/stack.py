@@ -44,7 +44,7 @@ def layer(
     running = [s for s in chosen if s not in waiting and s not in as_it_is]
     if rolls_out(plan, system, live) and any(s.role == "candidate" for s in chosen):
         given(name=f"{system}: the idle slots of layer {number} are the release's", system=system)
-    files_of_containers(plan, system, host, live, secrets)
+    files_of_containers(plan, system, host, live, secrets, number)
     compose.made(
         name=f"{system}: layer {number} has what the switch starts",
         directory=plan.run_dir(system),
@@ -113,14 +113,34 @@ def unstaged(system: str) -> list[str]:
     ]
 
 
-def files_of_containers(plan: Plan, system: str, host: str, live: Live, secrets: Secrets) -> None:
-    """compose.yaml and the secrets of a system on a host; made when they are put there, as images are known by then."""
+def files_of_containers(
+    plan: Plan, system: str, host: str, live: Live, secrets: Secrets, number: int | None = None
+) -> None:
+    """compose.yaml and the secrets of a system on a host; made when they are put there, as images are known by then.
 
-    def files() -> list[File]:
-        return stack_files(plan, system, containers(plan, system, host, images.known(system, live), secrets))[0]
+    With the number of a layer, the secrets of that layer alone: those above may need a login that is not made yet.
+    """
 
-    _, directories = stack_files(plan, system, containers(plan, system, host, live, secrets))
-    tree(name=f"{system}: files of its containers", files=files, directories=directories)
+    def found(live: Live) -> tuple[list[File], list[Directory]]:
+        specs = containers(plan, system, host, live, secrets)
+        fresh = [s for s in to_start(plan, system, live, specs) if number in (None, s.layer)]
+        return stack_files(plan, system, specs, fresh)
+
+    tree(
+        name=f"{system}: files of its containers",
+        files=lambda: found(images.known(system, live))[0],
+        directories=found(live)[1],
+    )
+
+
+def to_start(plan: Plan, system: str, live: Live, specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
+    """The containers whose secrets a run may change: not those of what goes on as it is, nor of the way back.
+
+    A slot's secrets are its own: what serves starts again with those that it was released with, whatever becomes of
+    the release that is on its way.
+    """
+    kept = {"previous", "live"} if rolls_out(plan, system, live) else {"previous"}
+    return [spec for spec in specs if not spec.slot or spec.role not in kept]
 
 
 def takes_traffic(service: Service) -> bool:
@@ -147,32 +167,40 @@ def in_file(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
     return sorted(specs, key=lambda spec: (services.index(spec.service), spec.slot or ""))
 
 
-def stack_files(plan: Plan, system: str, specs: Sequence[ContainerSpec]) -> tuple[list[File], list[Directory]]:
-    """The compose file and the secrets of all its containers, with their folders."""
+def stack_files(
+    plan: Plan, system: str, specs: Sequence[ContainerSpec], fresh: Sequence[ContainerSpec] | None = None
+) -> tuple[list[File], list[Directory]]:
+    """The compose file of all containers, and the secrets of the fresh ones (default: all), with their folders."""
     base = plan.run_dir(system)
-    secrets = {
-        f"{spec.service}.{secret.name}": (f"{base}/secrets/{spec.service}/{secret.name}", secret)
-        for spec in specs
-        for secret in spec.secrets
-    }
+    fresh = specs if fresh is None else fresh
     volumes = sorted({v.split(":")[0] for spec in specs for v in spec.body.get("volumes", [])})
     text = render(
         "compose/compose.yaml.j2",
         system=system,
         containers=in_file(specs),
-        secrets={name: path for name, (path, _) in secrets.items()},
+        secrets={f"{s.name}.{one.name}": path_of(base, s, one.name) for s in in_file(specs) for one in s.secrets},
         volumes=[volume for volume in volumes if not volume.startswith("/")],
     )
-    owners = {name: str(secret.uid or "root") for name, (_, secret) in secrets.items()}
-    files = [
-        File(path, secret.value, mode="400", owner=owners[name], group=owners[name])
-        for name, (path, secret) in secrets.items()
-    ]
-    folders = dict.fromkeys(spec.service for spec in specs if spec.secrets)
-    directories = [Directory(base)]
-    if files:
-        directories += [
-            Directory(f"{base}/secrets", "700"),
-            *(Directory(f"{base}/secrets/{f}", "700") for f in folders),
-        ]
-    return [File(f"{base}/compose.yaml", text), *files], directories
+    files = [File(f"{base}/compose.yaml", text)]
+    for spec in fresh:
+        for secret in spec.secrets:
+            owner = str(secret.uid or "root")
+            files.append(File(path_of(base, spec, secret.name), secret.value, mode="400", owner=owner, group=owner))
+        if spec.variables:
+            lines = "".join(f"{one.name}={env_value(one.value)}\n" for one in spec.variables)
+            files.append(File(f"{base}/secrets/{spec.name}.env", lines, mode="400"))
+    folders = [f"{base}/secrets/{spec.name}" for spec in fresh if spec.secrets]
+    kept = [f"{base}/secrets", *folders] if len(files) > 1 else []
+    return files, [Directory(base), *(Directory(folder, "700") for folder in kept)]
+
+
+def path_of(base: str, spec: ContainerSpec, secret: str) -> str:
+    """Where a secret of a container lies on its host. Arguments: the system's folder; the container; the name."""
+    return f"{base}/secrets/{spec.name}/{secret}"
+
+
+def env_value(value: str) -> str:
+    """A value in a file of variables as compose reads it: in double quotes nothing but these is filled in."""
+    for plain, written in (("\\", "\\\\"), ('"', '\\"'), ("$", "\\$"), ("\n", "\\n")):
+        value = value.replace(plain, written)
+    return f'"{value}"'

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests import support
+from tests.rehearsal.one_host import Host
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,9 @@ class _Resolve(httpx.HTTPTransport):
         request.extensions["sni_hostname"] = request.url.host
         request.url = request.url.copy_with(host=self._address)
         return super().handle_request(request)
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory):
+    """The bare host, new when it is first asked for."""
+    return Host(tmp_path_factory.mktemp("bare"))

@@ -41,11 +41,11 @@ def test_plan_changes_nothing():
 
 
 def test_drift_is_mended_and_said():
-    ssh("app2", "docker rm -f tasktracker-worker-blue-1; chmod 644 /srv/tasktracker/secrets/worker/DATABASE_URL")
+    ssh("app2", "docker rm -f tasktracker-worker-blue-1; chmod 644 /srv/tasktracker/secrets/worker-blue/DATABASE_URL")
     run = pyinfra("deploy.py", "-y", "--json")
     assert run.code == 0, run.text
     assert run.changes == 2
-    assert ssh("app2", "stat -c %a /srv/tasktracker/secrets/worker/DATABASE_URL") == "400"
+    assert ssh("app2", "stat -c %a /srv/tasktracker/secrets/worker-blue/DATABASE_URL") == "400"
     assert ssh("app2", "docker inspect -f {{.State.Health.Status}} tasktracker-worker-blue-1") == "healthy"
 
 

@@ -1,48 +1,48 @@
-"""One bare Debian host becomes everything: planned on bare ground, deployed, unchanged by a second run."""
+"""One bare Debian host becomes everything: planned on bare ground, deployed, unchanged by a second run, shut but for its
+published ports; its secrets are rotated under load, and neither the old values nor the new ones are anywhere but where
+they belong.
+"""
 
 import json
+import os
 import subprocess
 import sys
+import time
 
-import pytest
-
+from changeover.logins import login
+from rehearsal.load import beside
 from rehearsal.plan import BARE_HTTPS_PORT
 from tests import support
-from tests.support import pyinfra, scan, ssh, wait_for
+from tests.rehearsal.one_host import DETAILED, INVENTORY
+from tests.support import scan, ssh, wait_for
 
 BOOTED = "systemctl show -p UserspaceTimestamp --value"
-INVENTORY = "tests/rehearsal/one_vm.py"
-DETAILED = "curl -sk --resolve tasks.staging.test:443:127.0.0.1 https://tasks.staging.test/api/health/detailed"
+SECRETS = "/srv/tasktracker/secrets/"
+LOGIN = (
+    "docker exec -i tasktracker-postgres-1 sh -c 'IFS= read -r PGPASSWORD; export PGPASSWORD; "
+    'psql -w -h $(hostname -i) -U {role} -d tasktracker -Atqc "select session_user, current_user"\''
+)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def bare():
-    """The bare host, new: without engine, folders or anything of ours."""
-    words = [sys.executable, "-m", "rehearsal", "up", "--new", "bare1"]
-    done = subprocess.run(words, cwd=support.ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert ssh("bare1", "command -v docker || echo none") == "none"
-
-
-def test_plan_on_bare_ground_then_deploy_then_nothing(tmp_path):
-    words = support.data(tmp_path, {"fleet.gateway.reach": f"127.0.0.1:{BARE_HTTPS_PORT}"})  # its own gateway
-    plan = pyinfra("deploy.py", "--dry", *words, inventory=INVENTORY)
+def test_plan_on_bare_ground_then_deploy_then_nothing(bare):
+    plan = bare.run("deploy.py", "--dry", "--diff", "-vvv")
     assert plan.code == 0, plan.text
     assert "engine and compose packages" in plan.text
     assert ssh("bare1", "command -v docker || echo none; ls /srv") == "none", "a plan must change nothing"
 
-    first = pyinfra("deploy.py", "-y", "--json", *words, inventory=INVENTORY, limit=900)
+    first = bare.run("deploy.py", "-y", "-vvv", "--json", limit=900)
     assert first.code == 0, first.text
     assert first.changes > 10
     checks = json.loads((support.ROOT / "reports" / "latest" / "record.json").read_text())["checklist"]
     tested = [one["verdict"] for one in checks if "tests of" in one["item"] or "smoke test" in one["item"]]
     assert tested == ["pass"] * 4, "a first installation has its tests too"
-    second = pyinfra("deploy.py", "-y", "--json", *words, inventory=INVENTORY)
+    second = bare.run("deploy.py", "-y", "--json")
     assert second.code == 0 and second.changes == 0, second.text
 
     state = json.loads(ssh("bare1", "cat /var/lib/changeover/tasktracker/state.json"))
     assert state["release"]["live"] == "1.0.0" and state["generation"] == 1
-    assert json.loads(ssh("bare1", DETAILED))["status"] == "ok"
+    health = ssh("bare1", DETAILED)
+    assert json.loads(health)["status"] == "ok"
     assert ssh("bare1", "docker ps -q | wc -l") == "8"  # 6 services, the second system's, the gateway
     assert ssh("bare1", "stat -c '%a %U' /srv/tasktracker/secrets") == "700 root"
 
@@ -64,110 +64,68 @@ def test_only_the_published_ports_answer(bare):
     assert "--to-destination" in ssh("bare1", "iptables -t nat -S DOCKER"), "the engine's own rules are gone"
     ssh("bare1", "systemctl restart docker")
     assert scan("ops1", address) == published
-    serves()
+    bare.serves()
     first = ssh("bare1", BOOTED)
     ssh("bare1", "systemctl reboot", check=False)
     wait_for("the boot", lambda: ssh("bare1", BOOTED) not in ("", first), 60)
     wait_for("the stray", lambda: ssh("bare1", "docker inspect -f {{.State.Running}} stray") == "true", 60)
-    serves()
+    bare.serves()
     assert scan("ops1", address) == published
     ssh("bare1", "docker rm -f stray")
 
 
-def serves():
-    wait_for("every service", lambda: '"status":"ok"' in ssh("bare1", DETAILED), 60)
+def test_secrets_are_rotated_without_a_failed_request(bare, tmp_path):
+    old = bare.canaries.values["TASKTRACKER_DB_PASSWORD"]
+    bare.canaries.plant()
+    plan = bare.run("deploy.py", "--dry", "--diff", "-vvv")
+    assert plan.code == 0, plan.text
+
+    mix = json.loads((support.ROOT / "examples/tasktracker/load.json").read_text())
+    mix["count"]["host"] = "bare1"
+    (tmp_path / "mix.json").write_text(json.dumps(mix))
+    words = ["--mix", str(tmp_path / "mix.json"), "--gateway", f"127.0.0.1:{BARE_HTTPS_PORT}"]
+    words += ["--rate", "40", "--sockets", "20"]
+    with beside.load(tmp_path / "load.json", *words, seconds=400, requests=30_000) as load:
+        rotated = bare.run("runbooks/rotate_secrets.py", "-y", "-vvv")
+        time.sleep(3)
+    assert rotated.code == 0, rotated.text
+    result = load.result
+    assert result["failed"] == 0 and result["rows"]["ok"] and result["rows"]["answered"] > 100, result
+    assert set(result["by_slot"]) == {"blue", "green"}
+
+    new = bare.canaries.values["TASKTRACKER_DB_PASSWORD"]
+    assert logs_in(new) == f"{login('tasktracker', new)}|tasktracker"
+    assert "password authentication failed" in logs_in(old)
+    checks = json.loads((support.ROOT / "reports" / "latest" / "record.json").read_text())["checklist"]
+    seen = f"{login('tasktracker', new)} logs in; locked: {login('tasktracker', old)}"
+    assert seen in [one["evidence"] for one in checks]
+    again = bare.run("runbooks/rotate_secrets.py", "-y", "--json")
+    assert again.code == 0 and again.changes == 0, again.text
 
 
-def test_the_server_suite_holds_on_one_vm_too():
+def logs_in(password):
+    """Who a password is to the database over the network, or why it is nobody."""
+    words = ["ssh", "-F", str(support.ROOT / ".rehearsal" / "ssh_config"), "bare1"]
+    command = LOGIN.format(role=login("tasktracker", password))
+    done = subprocess.run(
+        [*words, f"sudo {command}"], input=f"{password}\n", capture_output=True, text=True, timeout=60
+    )
+    return (done.stdout + done.stderr).strip()
+
+
+def test_no_secret_is_where_it_does_not_belong(bare):
+    """Old and new values: on the host, in its containers, images and journal, in what was printed, in reports, argv."""
+    found = bare.canaries.on_host("bare1")
+    assert sum(path.startswith(SECRETS) for path in found) >= 10, "the search finds what is there"
+    assert [path for path in found if not path.startswith(SECRETS)] == []
+    assert bare.canaries.here(bare.began) == []
+    assert not bare.canaries.within(bare.printed)
+    assert any("docker exec -i tasktracker-postgres-1 psql" in line for line in bare.lines), "the host's were seen"
+    assert not [line for line in bare.lines if bare.canaries.within(line)]
+
+
+def test_the_server_suite_holds_on_one_vm_too(bare):
     words = [sys.executable, "-m", "pytest", "tests/server", "--inventory", INVENTORY, "-q", "--no-header"]
-    done = subprocess.run(words, cwd=support.ROOT, capture_output=True, text=True, timeout=300)
+    env = {**os.environ, **bare.canaries.values}
+    done = subprocess.run(words, cwd=support.ROOT, capture_output=True, text=True, timeout=300, env=env)
     assert done.returncode == 0, done.stdout[-4000:]
-
-
-IMAGE = "ops1.staging.test:5000/library/nginx:1.26"
-AWAY = "/root/kept"
-# What is broken on the host: how, how it is mended, and the words that preflight must find for it.
-BROKEN = [
-    (
-        f"mkdir -p {AWAY}; mv /etc/os-release {AWAY}/; printf 'ID=fedora\nVERSION_ID=42\n' > /etc/os-release",
-        f"mv {AWAY}/os-release /etc/",
-        "is fedora 42; known are",
-    ),
-    ("hostname localhost", "hostname bare1", "its hostname is 'localhost'"),
-    (
-        "echo 'Defaults secure_path=/usr/local/bin:/usr/bin:/bin' > /etc/sudoers.d/zz-path",
-        "rm /etc/sudoers.d/zz-path",
-        "the PATH of root lacks /usr/sbin",
-    ),
-    (
-        "systemd-run -q --unit=squat python3 -m http.server 18001",
-        "systemctl stop squat",
-        "port 18001 (tasktracker.services.api.slots.green) is held by python3 (pid ",
-    ),
-    (
-        f"docker run -d --name bob -p 18011:80 {IMAGE}",
-        "docker rm -f bob",
-        "port 18011 (tasktracker.services.dashboard.slots.green) is held by the container bob",
-    ),
-    (
-        "docker run -d --name bobs --label com.docker.compose.project=gateway "
-        f"--label com.docker.compose.project.working_dir=/home/bob {IMAGE}",
-        "docker rm -f bobs",
-        "compose project gateway is there already, of /home/bob (bobs)",
-    ),
-    (
-        "ln -s /dev/null /etc/systemd/system/multi-user.target.wants/nginx.service",
-        "rm /etc/systemd/system/multi-user.target.wants/nginx.service",
-        "nginx.service starts at boot",
-    ),
-    ("mount -t tmpfs -o size=100m small /srv", "umount /srv", "100 MiB free for /srv, 512 are needed"),
-    (
-        "mkdir /srv/hello && touch /srv/hello/docker-compose.yml",
-        "true",  # it went with the small /srv
-        "has a /srv/hello/docker-compose.yml that is not ours",
-    ),
-    (
-        f"cp -a /var/lib/dpkg/status {AWAY}/; "
-        "printf '\nPackage: halfway\nStatus: install ok half-configured\nVersion: 1\n' >> /var/lib/dpkg/status",
-        f"mv {AWAY}/status /var/lib/dpkg/",
-        "dpkg left halfway half-way",
-    ),
-    (
-        f"cp /etc/hosts {AWAY}/; echo '127.0.0.1 ops1.staging.test' >> /etc/hosts",
-        f"cat {AWAY}/hosts > /etc/hosts",
-        "does not reach the registry ops1.staging.test:5000 (Connection refused)",
-    ),
-]
-WRONG = {  # settings that this host cannot have, and the words for it
-    "fleet.memory_overcommit": (1.0, ""),
-    "tasktracker.services.worker.memory": ("500G", "memory limits add up to "),
-    "tasktracker.services.worker.cpus": (500.0, "tasktracker.services.worker.cpus is 500.0, the host has "),
-    "tasktracker.services.postgres.image": ("{mirror}/pgvector/pgvector:other", ""),
-    "tasktracker.services.postgres.major": (16, "are PostgreSQL 17's, and major is 16"),
-}
-LATE = "import time\nreal = time.time\ntime.time = lambda: real() + 90\n"  # this machine's clock
-
-
-def test_a_host_that_went_wrong_is_refused_with_everything_at_once(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(LATE)
-    before = ssh("bare1", "cat /var/lib/changeover/*/state.json; docker ps -q")
-    own = {"fleet.gateway.reach": f"127.0.0.1:{BARE_HTTPS_PORT}"}
-    words = support.data(tmp_path, own | {key: value for key, (value, _) in WRONG.items()})
-    try:
-        for broken, _, _ in BROKEN:
-            ssh("bare1", broken)
-        asked = ["deploy.py", "-y", "--data", "release=1.1.0", *words]
-        run = pyinfra(*asked, inventory=INVENTORY, env={"PYTHONPATH": str(tmp_path)})
-        ssh("bare1", "mv /usr/bin/python3 /usr/bin/python3.away")
-        without = pyinfra("phases/preflight.py", "-y", inventory=INVENTORY)
-    finally:
-        for mended in ["mv /usr/bin/python3.away /usr/bin/python3", *(mended for _, mended, _ in BROKEN)]:
-            ssh("bare1", mended, check=False)
-    assert run.code == 1, run.text
-    wanted = [*(says for _, _, says in BROKEN), *(says for _, says in WRONG.values()), "its clock is 90 s behind"]
-    assert [says for says in wanted if says not in run.text] == [], run.text
-    assert "nothing was touched" in run.text and " refused " in run.text
-    assert without.code == 1 and "bare1: has no python3; run: sudo apt-get install -y python3" in without.text
-    assert ssh("bare1", "cat /var/lib/changeover/*/state.json; docker ps -q") == before
-    again = pyinfra("phases/preflight.py", "-y", *support.data(tmp_path, own), inventory=INVENTORY)
-    assert again.code == 0, again.text

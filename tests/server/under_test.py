@@ -21,7 +21,7 @@ import testinfra
 import hostcmd.state
 from changeover import fleet, gateway, hardening, secrets
 from changeover.files import Directory, File
-from changeover.live import Live, other, parse
+from changeover.live import Live, SlotState, other, parse
 from changeover.problems import SettingsError
 from changeover.stack import ContainerSpec, containers
 from facts.files import differs
@@ -147,7 +147,12 @@ class FleetUnderTest:
 
     def _asked(self, machine: str) -> dict[str, Any]:
         plan = self.plan
-        entries = self._desired(machine, {system: Live() for system in plan.systems})
+        # Whichever slot is live: the secrets of each lie in a folder of its own.
+        blue = dict.fromkeys(plan.systems, Live())
+        slots = SlotState(live="green", green="any")
+        green = {system: Live(slots=dict.fromkeys(plan.switched(system), slots)) for system in plan.systems}
+        found = [*self._desired(machine, blue), *self._desired(machine, green)]
+        entries = list({entry.path: entry for entry in found}.values())
         homes = [plan.run_dir(system) for system in plan.systems] + [plan.fleet.gateway.run_dir]
         states = [state_path(system) for system in plan.systems]
         public = [*command.KEYS, f"{command.SSH}/authorized_keys", f"{command.ETC}/known_hosts"]
@@ -244,7 +249,9 @@ class FleetUnderTest:
         for system in plan.systems_on(machine):
             specs = containers(plan, system, machine, live[system], self.secrets)
             if specs:
-                files, directories = stack_files(plan, system, specs)
+                # The way back keeps the secrets that it was released with, whatever the data say now.
+                fresh = [spec for spec in specs if spec.role != "previous"]
+                files, directories = stack_files(plan, system, specs, fresh)
                 found += [*directories, *files]
         if plan.fleet.gateway.on in plan.hosts[machine].groups:
             with contextlib.chdir(ROOT):  # certificates are named from the repository's root

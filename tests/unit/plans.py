@@ -36,7 +36,7 @@ SHOP: dict[str, Any] = {
             "routes": {"/api": {}},
             "health": {"http": "/api/health"},
             "env": {"QUEUE": "nats://{address.queue}"},
-            "secrets": {"DATABASE_URL": "postgresql://shop:{secret.SHOP_DB_PASSWORD}@{address.db}/shop"},
+            "secrets": {"DATABASE_URL": "postgresql://{login.db}:{secret.SHOP_DB_PASSWORD}@{address.db}/shop"},
         },
         "clock": {"layer": 2, "on": "app", "singleton": True},
     },

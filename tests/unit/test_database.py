@@ -14,10 +14,12 @@ from plans import good, on_all
 
 from changeover import fleet
 from changeover.live import Live, Releases
+from changeover.logins import login
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
 from facts.postgres import Database
-from operations.database import Hidden, Look, left, migrated, once, prepared, setup_sql
+from operations import flow
+from operations.database import Login, Look, left, migrated, once, prepared
 
 Run = Callable[..., Outcome]
 PASSWORD = "it's a \"canary\\ $HOME"
@@ -29,8 +31,12 @@ def service(**values: Any) -> Postgres:
     return Postgres.model_validate({**WORDS, **named, **values})
 
 
-READY = ["login ok", "owner shop", "extension plpgsql", "extension vector", "extension uuid-ossp", "version 0001"]
-ARGUMENTS = {"container": "shop-db-1", "service": service(), "password": Hidden(PASSWORD)}
+SUPERUSER = "super canary"
+ROLE = login("shop", PASSWORD)
+READY = ["login ok", "superuser ok", "owner shop", "extension plpgsql", "extension vector", "extension uuid-ossp"]
+READY += [f"role {ROLE}", "role postgres", "version 0001"]
+SECRETS = Secrets(Path("/nonexistent"), {"P": PASSWORD, "POSTGRES_PASSWORD": SUPERUSER})
+ARGUMENTS = {"container": "shop-db-1", "service": service(), "login": Login("shop", service(), SECRETS)}
 
 
 def test_a_prepared_database_is_left_alone(run: Run) -> None:
@@ -40,40 +46,40 @@ def test_a_prepared_database_is_left_alone(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [[], READY[1:], [READY[0], "owner postgres", *READY[2:]], [*READY[:3], *READY[4:]], ["owner shop"]],
-    ids=["no database", "password", "owner", "extension", "bare"],
+    [
+        [],
+        [line for line in READY if line not in ("login ok", f"role {ROLE}")],
+        [line for line in READY if line != "superuser ok"],
+        ["owner postgres" if line == "owner shop" else line for line in READY],
+        [line for line in READY if line != "extension vector"],
+        ["owner shop", "role shop"],
+    ],
+    ids=["no database", "another password", "superuser", "owner", "extension", "bare"],
 )
 def test_what_is_not_right_is_made_right(run: Run, state: list[str]) -> None:
     done = run(prepared, {"docker exec -i shop-db-1 sh": state}, **ARGUMENTS)
     (command,) = done.commands
     assert command.text == "docker exec -i shop-db-1 psql -q -v ON_ERROR_STOP=1 -U postgres -d shop -f -"
-    assert command.stdin == setup_sql(service(), PASSWORD)
+    assert f'grant "shop" to "{ROLE}";' in command.stdin and "SCRAM-SHA-256$" in command.stdin
 
 
-def test_the_password_is_in_no_command_and_no_log(run: Run) -> None:
-    done = run(prepared, {}, **ARGUMENTS)
-    everything = [*done.asked, *done.commands]
-    assert [c.stdin for c in done.asked] == [PASSWORD]
-    assert everything and not [c for c in everything if "canary" in c.text + c.logged]
-    assert "canary" not in f"{ARGUMENTS} {done.lines}"
-
-
-def test_the_sql_as_a_whole() -> None:
-    assert setup_sql(service(), "it's").splitlines() == [
-        "set log_statement = 'none';",
-        "set log_min_error_statement = 'panic';",
-        "select 'create role \"shop\"' where not exists (select from pg_roles where rolname = 'shop') \\gexec",
-        "alter role \"shop\" login nosuperuser nocreatedb nocreaterole password 'it''s';",
-        'alter database "shop" owner to "shop";',
-        'alter schema public owner to "shop";',
-        'create extension if not exists "vector";',
-        'create extension if not exists "uuid-ossp";',
+def test_two_passwords_that_belong_to_one_login_are_refused(run: Run) -> None:
+    """What serves may log in with the other one: it must not change under it."""
+    done = run(prepared, {"docker exec -i shop-db-1 sh": [line for line in READY if line != "login ok"]}, **ARGUMENTS)
+    assert done.failed and done.commands == []
+    assert flow.FAILURES["@fake/one"] == [
+        f"{ROLE} is there with another password than P now has; what serves may log in with it",
+        "nothing was changed; give P another value, that of another login, and run again",
     ]
 
 
-def test_a_name_that_sql_keeps_for_itself_is_quoted() -> None:
-    sql = setup_sql(service(owner="user", database="order"), "x")
-    assert 'create role "user"' in sql and 'alter database "order" owner to "user"' in sql
+def test_the_passwords_are_in_no_command_and_no_log_and_never_sent_to_be_kept(run: Run) -> None:
+    done = run(prepared, {}, **ARGUMENTS)
+    everything = [*done.asked, *done.commands]
+    assert [c.stdin for c in done.asked] == [f"{PASSWORD}\n{SUPERUSER}"]
+    assert everything and not [c for c in everything if "canary" in c.text + c.logged]
+    assert not [c for c in done.commands if "canary" in c.stdin]
+    assert "canary" not in f"{ARGUMENTS} {done.lines}"
 
 
 # --- the schema
@@ -177,6 +183,7 @@ def test_what_a_run_carries_about_the_database_shows_no_password() -> None:
     plan = fleet.load(good())
     migrations = plan.systems["shop"].migrations
     assert migrations
-    look = Look(plan, "shop", migrations, Secrets(Path("/nonexistent"), {"SHOP_DB_PASSWORD": "hunter2"}))
+    secrets = Secrets(Path("/nonexistent"), {"SHOP_DB_PASSWORD": "hunter2", "POSTGRES_PASSWORD": "hunter2"})
+    look = Look(plan, "shop", migrations, secrets)
     assert repr(look) == "the database in shop-db-1 on data1"
-    assert repr(Hidden("hunter2")) == "*MASKED*"
+    assert repr(Login("shop", service(owner_secret="SHOP_DB_PASSWORD"), secrets)) == login("shop", "hunter2")

@@ -182,25 +182,29 @@ def test_a_file_newer_than_the_units_start_is_stale(tmp_path: Path, changed: int
 
 
 def test_database_lines() -> None:
-    lines = ["login ok", "owner shop", "extension plpgsql", "extension vector", "version 0001"]
-    assert postgres.DatabaseState().process(lines) == postgres.Database(True, "shop", ("plpgsql", "vector"), "0001")
-    assert postgres.DatabaseState().process(["owner postgres"]) == postgres.Database(False, "postgres", (), "")
+    lines = ["login ok", "superuser ok", "owner shop", "extension plpgsql", "extension vector", "version 0001"]
+    found = postgres.DatabaseState().process([*lines, "role postgres", "role shop_3aaf"])
+    roles = ("postgres", "shop_3aaf")
+    assert found == postgres.Database(True, True, "shop", ("plpgsql", "vector"), "0001", roles)
+    assert postgres.DatabaseState().process(["owner postgres"]) == postgres.Database(owner="postgres")
     assert postgres.DatabaseState().process(["version 0003", "version 0002"]).version == "0002,0003"
 
 
 def test_the_databases_question_is_one_word_to_the_hosts_shell(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     psql = tmp_path / "psql"
-    psql.write_text('#!/bin/sh\n[ "${PGPASSWORD-}" = " p\\w " ] && echo login ok || echo asked\n')
+    psql.write_text('#!/bin/sh\necho "$5 <${PGPASSWORD-none}>"\n')
     docker.write_text('#!/bin/sh\nshift 3\nexec "$@"\n')  # exec -i CONTAINER sh -c ..
     for tool in (docker, psql):
         tool.chmod(0o755)
-    command = postgres.DatabaseState().command(container="shop-db-1", database="shop", owner="shop")
+    command = postgres.DatabaseState().command(container="shop-db-1", database="shop", role="shop_3aaf")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     run = subprocess.run(
-        ["sh", "-c", command], input=" p\\w \n", capture_output=True, text=True, env=environment, timeout=20
+        ["sh", "-c", command], input=" p\\w \n$super\n", capture_output=True, text=True, env=environment, timeout=20
     )
-    assert run.stdout.splitlines()[0] == "login ok", "the password arrives as it is, blanks and backslash too"
+    asked = run.stdout.splitlines()
+    assert asked[:2] == ["shop_3aaf < p\\w >", "postgres <$super>"], "as they are, blanks and backslash too"
+    assert asked[2].endswith("<none>")
 
 
 # --- what the gateway answers

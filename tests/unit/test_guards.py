@@ -319,6 +319,14 @@ def test_secrets_that_others_can_read(capsys: pytest.CaptureFixture[str], secret
     assert refused(capsys, lambda hosts: None, secrets) == [line, ONE]
 
 
+def test_a_password_of_two_lines(
+    capsys: pytest.CaptureFixture[str], secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_DB_PASSWORD", "one\ntwo")
+    line = "error  secret SHOP_DB_PASSWORD (system shop) holds a line break; the password of a database is one line"
+    assert refused(capsys, lambda hosts: None, secrets) == [line, ONE]
+
+
 def test_a_certificate_that_is_not_here(capsys: pytest.CaptureFixture[str], secrets: Path) -> None:
     tls = on_all("shop.tls", {"certificate": str(secrets), "key": "nowhere.key"})
     line = "error  shop.tls.key: no file nowhere.key on this machine"

@@ -13,10 +13,12 @@ from plans import Hosts, good, on_all, production_hosts, staging_hosts
 from changeover import fleet
 from changeover.files import File
 from changeover.live import Live, Releases, SlotState
+from changeover.logins import login
 from changeover.plan import Plan
 from changeover.secrets import Secrets
 from changeover.stack import containers, wanted_release
-from operations.stack import stack_files
+from operations import stack
+from operations.stack import stack_files, to_start
 
 VALUES = {
     "POSTGRES_PASSWORD": "super",
@@ -152,7 +154,8 @@ def test_systems_on_one_host_share_nothing() -> None:
 
 def test_a_service_is_reached_at_its_hosts_published_address() -> None:
     made = files(good(), "shop", "app1")
-    assert made["/srv/shop/secrets/api/DATABASE_URL"].content == "postgresql://shop:s@10.0.0.14:5432/shop"
+    url = f"postgresql://{login('shop', 's')}:s@10.0.0.14:5432/shop"
+    assert made["/srv/shop/secrets/api-blue/DATABASE_URL"].content == url
     assert yaml.safe_load(made["/srv/shop/compose.yaml"].content)["services"]["api-blue"]["environment"] == {
         "QUEUE": "nats://10.0.0.14:4222",
         "DEPLOYMENT_SLOT": "blue",
@@ -163,14 +166,14 @@ def test_a_secret_in_a_url_is_encoded_and_elsewhere_is_not() -> None:
     hosts = good()
     on_all("shop.services.api.secrets.RAW", "{secret.SHOP_DB_PASSWORD}")(hosts)
     made = files(hosts, "shop", "app1", SHOP_DB_PASSWORD="p@ss/w:rd 1%")
-    assert made["/srv/shop/secrets/api/RAW"].content == "p@ss/w:rd 1%"
-    url = made["/srv/shop/secrets/api/DATABASE_URL"].content
-    assert url == "postgresql://shop:p%40ss%2Fw%3Ard%201%25@10.0.0.14:5432/shop"
+    assert made["/srv/shop/secrets/api-blue/RAW"].content == "p@ss/w:rd 1%"
+    url = made["/srv/shop/secrets/api-blue/DATABASE_URL"].content
+    assert url == f"postgresql://{login('shop', 'p@ss/w:rd 1%')}:p%40ss%2Fw%3Ard%201%25@10.0.0.14:5432/shop"
 
 
 def test_secrets_are_private_files_of_the_user_in_the_container() -> None:
     made = files(staging_hosts(), "tasktracker", "app1")
-    secret = made["/srv/tasktracker/secrets/api/ADMIN_TOKEN"]
+    secret = made["/srv/tasktracker/secrets/api-blue/ADMIN_TOKEN"]
     assert (secret.mode, secret.owner, secret.group, secret.content) == ("400", "10001", "10001", "admin")
     postgres = files(staging_hosts(), "tasktracker", "data1")["/srv/tasktracker/secrets/postgres/POSTGRES_PASSWORD"]
     assert (postgres.mode, postgres.owner, postgres.content) == ("400", "999", "super")
@@ -183,7 +186,7 @@ def test_the_folders_of_secrets_are_roots_alone() -> None:
     assert directories == {
         "/srv/tasktracker": ("755", "root"),
         "/srv/tasktracker/secrets": ("700", "root"),
-        **{f"/srv/tasktracker/secrets/{name}": ("700", "root") for name in ("api", "worker", "scheduler")},
+        **{f"/srv/tasktracker/secrets/{name}-blue": ("700", "root") for name in ("api", "worker", "scheduler")},
     }
 
 
@@ -205,15 +208,58 @@ def test_a_changed_secret_restarts_only_who_reads_it() -> None:
     assert data[0] == data[1]
 
 
+def test_the_superusers_password_restarts_no_database() -> None:
+    """Only its first start reads the file; afterwards the database itself has it."""
+    data = [compose(staging_hosts(), "tasktracker", "data1", POSTGRES_PASSWORD=v) for v in ("one", "two")]
+    assert data[0] == data[1] and data[0]["services"]["postgres"]["secrets"]
+
+
+def test_secrets_as_variables_are_in_a_file_that_compose_reads_and_nowhere_else() -> None:
+    hosts = good()
+    on_all("shop.services.api.secret_env", {"OLD": "a {secret.TOKEN}"})(hosts)
+    value = 'it\'s "$HOME" `id` \\ and\nmore'
+    made = files(hosts, "shop", "app1", TOKEN=value)
+    file = made["/srv/shop/secrets/api-blue.env"]
+    assert (file.mode, file.owner) == ("400", "root")
+    assert file.content == 'OLD="a it\'s \\"\\$HOME\\" `id` \\\\ and\\nmore"\n'
+    body = compose(hosts, "shop", "app1", TOKEN=value)["services"]["api-blue"]
+    assert body["env_file"] == [{"path": "/srv/shop/secrets/api-blue.env", "required": False}]
+    assert "OLD" not in body["environment"]
+    others = compose(hosts, "shop", "app1", TOKEN="another")["services"]["api-blue"]["labels"]
+    for label in ("changeover.secrets", "changeover.config"):
+        assert others[label] != body["labels"][label], "a changed one goes live by a switch, as every setting"
+
+
+def put_there(live: Live, number: int | None = None, **values: str) -> list[str]:
+    """The secrets of a shop's api that a run on app1 writes."""
+    plan = fleet.load(good())
+    specs = containers(plan, "shop", "app1", live, Secrets(NOWHERE, {**VALUES, **values}))
+    fresh = [spec for spec in to_start(plan, "shop", live, specs) if number in (None, spec.layer)]
+    return [file.path for file in stack_files(plan, "shop", specs, fresh)[0][1:]]
+
+
+def test_what_serves_and_the_way_back_keep_the_secrets_that_they_were_released_with() -> None:
+    blue = {"api": SlotState(live="blue", blue="1.0.0"), "clock": SlotState(live="blue", blue="1.0.0")}
+    both = {name: SlotState(live="blue", blue="1.0.0", green="0.9.0") for name in blue}
+    of = "/srv/shop/secrets/api-{}/DATABASE_URL".format
+    live = Live(release=Releases(live="1.0.0"), slots=blue)
+    assert put_there(Live()) == [of("blue")]
+    assert put_there(live) == [of("blue")]
+    assert put_there(live.model_copy(update={"drifted": True})) == [of("green")]
+    assert put_there(live.model_copy(update={"slots": both})) == [of("blue")]
+    assert put_there(live.model_copy(update={"slots": both}), number=1) == []
+
+
 def test_two_services_secrets_never_meet_under_one_name() -> None:
     hosts = good()
     on_all("shop.services.api.secrets", ["X_KEY"])(hosts)
     on_all("shop.services.api_x", {"layer": 2, "on": "app", "secrets": ["KEY"]})(hosts)
     made = files(hosts, "shop", "app1", X_KEY="of api", KEY="of api_x")
-    assert made["/srv/shop/secrets/api/X_KEY"].content == "of api"
-    assert made["/srv/shop/secrets/api_x/KEY"].content == "of api_x"
+    assert made["/srv/shop/secrets/api-blue/X_KEY"].content == "of api"
+    assert made["/srv/shop/secrets/api_x-blue/KEY"].content == "of api_x"
     sources = yaml.safe_load(made["/srv/shop/compose.yaml"].content)["secrets"]
-    assert sorted(s["file"] for s in sources.values()) == ["/srv/shop/secrets/api/X_KEY", "/srv/shop/secrets/api_x/KEY"]
+    wanted = ["/srv/shop/secrets/api-blue/X_KEY", "/srv/shop/secrets/api_x-blue/KEY"]
+    assert sorted(s["file"] for s in sources.values()) == wanted
 
 
 def test_compose_fills_in_nothing_of_its_own_and_text_survives() -> None:
@@ -283,3 +329,16 @@ def test_which_release_a_run_is_about(asked: str | None, live: Live, release: st
         on_all("release", asked)(hosts)
     plan: Plan = fleet.load(hosts)
     assert wanted_release(plan, "shop", live) == release
+
+
+def test_a_layer_writes_its_own_secrets_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one VM the first layer comes before the login of the layers above is made."""
+    hosts = good()
+    data = {key: value for _, _, values in hosts for key, value in values.items()} | {"address": "10.0.0.9"}
+    plan = fleet.load([("one", ["edge", "app", "data", "shop", "hello", "staging"], data)])
+    seen: list[str] = []
+    monkeypatch.setattr(stack, "tree", lambda files, **_: seen.extend(file.path for file in files()[1:]))
+    for number in (1, 2, None):
+        stack.files_of_containers(plan, "shop", "one", Live(), Secrets(NOWHERE, VALUES), number)
+    database, api = "/srv/shop/secrets/db/POSTGRES_PASSWORD", "/srv/shop/secrets/api-blue/DATABASE_URL"
+    assert seen == [database, api, database, api]
