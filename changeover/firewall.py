@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from changeover.files import File, render
 from changeover.plan import Host, Plan, placeholders
 from changeover.settings import App, Service
-from changeover.stack import address
+from changeover.texts import address
 
 FILE = "/etc/nftables.conf"
 TABLE = "inet changeover"
@@ -40,7 +40,7 @@ def openings(plan: Plan, host: str) -> list[Open]:
         found += [Open(port, "tcp", None, True, "gateway") for port in (gateway.http_port, gateway.https_port)]
     for one in plan.fleet.firewall.open:
         if one.on is None or one.on in plan.hosts[host].groups:
-            found.append(Open(one.port, one.protocol, tuple(one.from_) or None, not one.from_, "fleet.firewall.open"))
+            found.append(Open(one.port, one.protocol, tuple(one.sources) or None, not one.sources, "fleet.firewall.open"))
     for system in plan.systems:
         for name, service in plan.services_on(system, host).items():
             users = needed_by(plan, system, name, host)

@@ -30,7 +30,7 @@ class Opening(Strict):
     port: Port = Field(description="the port that is asked for from outside")
     protocol: Literal["tcp", "udp"] = Field("tcp", description="of the port")
     on: str | None = Field(None, pattern=NAME, description="inventory group whose hosts open it; none: all hosts")
-    from_: list[Network] = Field([], alias="from", description="networks that may use it; none named: everybody")
+    sources: list[Network] = Field([], description="networks that may use it; none named: everybody")
 
 
 class Firewall(Strict):

@@ -6,6 +6,57 @@ you want it anyway: docs/settings.md has the defaults.
 """
 
 fleet = dict(
+    # nftables
+    firewall=dict(
+        # false: the team has a firewall of its own, and nothing of it is touched
+        manage=True,
+        # networks that may use SSH, beside the fleet's own hosts; none named: everybody
+        ssh_from=["203.0.113.0/24"],
+        # further ports
+        open=[
+            dict(
+                # the port that is asked for from outside
+                port=9100,
+                # of the port
+                protocol="tcp",
+                # inventory group whose hosts open it; none: all hosts
+                on="data",
+                # networks that may use it; none named: everybody
+                sources=["10.0.0.9"],
+            ),
+        ],
+        # interfaces of the engine's networks; no network card may be named like them
+        containers=["docker0", "br-*"],
+    ),
+    # the SSH server
+    sshd=dict(
+        # false: sshd is left as it is
+        manage=True,
+        # further keywords of sshd_config, or other values: {'X11Forwarding': 'yes'}
+        settings={"X11Forwarding": "no"},
+    ),
+    # firewall and sshd go back unless a fresh SSH connection confirms them in this time
+    confirm_within="90s",
+    # security updates
+    updates=dict(
+        # false: none; the team updates in its own way
+        automatic=True,
+        # further packages that wait for a person, by how their names begin
+        keep=["linux-image"],
+    ),
+    # none: swap is left as it is
+    swap=dict(
+        # of /swapfile
+        size="2G",
+        # how soon the kernel uses it
+        swappiness=10,
+    ),
+    # further kernel settings, or other values: {'vm.overcommit_memory': '1'}
+    sysctl={"vm.overcommit_memory": "1"},
+    # disk that the journal may use; containers' logs have limits of their own
+    journal="1G",
+    # left to the host: containers may not be promised it
+    memory_reserve="512M",
     # what these hosts are; development ports are closed in production
     environment="staging",
     # where the team's images come from: {registry} in image names
@@ -96,9 +147,12 @@ shop = dict(
             command=None,
             # variables, not secret; {address.SERVICE} is host:port of a service
             env={"TZ": "UTC"},
-            # files under /run/secrets: names, or name -> text with {secret.NAME} and {address.SERVICE}; in a
-            # URL the secret is percent-encoded
+            # files under /run/secrets: names, or name -> text with {secret.NAME}, {login.DATABASE} and
+            # {address.SERVICE}; in a URL the secret is percent-encoded
             secrets=[],
+            # as secrets, but variables, which `docker inspect` shows: only for an app that cannot read files;
+            # each report lists them
+            secret_env=[],
             # user the container runs as, and owner of its secrets; none: the image's
             uid=None,
             # time between SIGTERM and SIGKILL
@@ -117,9 +171,9 @@ shop = dict(
             dev_ports={15432: 5432},
             # database that is created
             database="shop",
-            # role without superuser rights that owns it; apps log in as it
+            # role without superuser rights that owns it; apps log in as {login.NAME}, a member of it
             owner="shop",
-            # name of the secret that holds the owner's password
+            # name of the secret that holds that login's password; another value is another login
             owner_secret="SHOP_DB_PASSWORD",
             # name of the secret of the postgres role
             superuser_secret="POSTGRES_PASSWORD",
@@ -146,6 +200,7 @@ shop = dict(
             command=["-js", "-sd", "/data", "-m", "8222"],
             env={"TZ": "UTC"},
             secrets=[],
+            secret_env=[],
             uid=None,
             stop_grace="30s",
             start_timeout="60s",
@@ -172,7 +227,8 @@ shop = dict(
             on="app",
             command=["serve", "--port", "8000"],
             env={"QUEUE_URL": "nats://{address.queue}"},
-            secrets={"DATABASE_URL": "postgresql://shop:{secret.SHOP_DB_PASSWORD}@{address.db}/shop"},
+            secrets={"DATABASE_URL": "postgresql://{login.db}:{secret.SHOP_DB_PASSWORD}@{address.db}/shop"},
+            secret_env=["SENTRY_DSN"],
             uid=10001,
             stop_grace="35s",
             start_timeout="120s",

@@ -9,5 +9,5 @@ fleet = dict(
     registry="registry.example.com",
     mirror="docker.io",
     docker_source="docker",
-    # firewall={"open": [{"port": 9100, "from": ["10.0.0.9"]}]},  # what other tools reach: docs/security.md
+    # firewall={"open": [{"port": 9100, "sources": ["10.0.0.9"]}]},  # what other tools reach: docs/security.md
 )

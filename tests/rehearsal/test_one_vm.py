@@ -1,6 +1,5 @@
-"""One bare Debian host becomes everything: planned on bare ground, deployed, unchanged by a second run, shut but for its
-published ports; its secrets are rotated under load, and neither the old values nor the new ones are anywhere but where
-they belong.
+"""One bare Debian host becomes everything: planned on bare ground, deployed, unchanged by a second run, shut but for
+its published ports; its secrets are rotated under load, and old and new values are only where they belong.
 """
 
 import json

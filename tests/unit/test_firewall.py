@@ -91,7 +91,7 @@ def test_a_service_on_several_hosts_is_asked_on_the_first() -> None:
         ({"port": 5000}, ['meta l4proto tcp ct original proto-dst 5000 accept comment "fleet.firewall.open"']),
         ({"port": 51820, "protocol": "udp", "on": "edge"}, []),
         (
-            {"port": 9100, "from": ["10.0.0.0/24", "10.0.0.7", "fd00::/8"]},
+            {"port": 9100, "sources": ["10.0.0.0/24", "10.0.0.7", "fd00::/8"]},
             [
                 f"{family} meta l4proto tcp ct original proto-dst 9100 accept comment \"fleet.firewall.open\""
                 for family in ("ip saddr { 10.0.0.0/24 }", "ip6 saddr { fd00::/8 }")
