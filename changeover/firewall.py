@@ -40,7 +40,8 @@ def openings(plan: Plan, host: str) -> list[Open]:
         found += [Open(port, "tcp", None, True, "gateway") for port in (gateway.http_port, gateway.https_port)]
     for one in plan.fleet.firewall.open:
         if one.on is None or one.on in plan.hosts[host].groups:
-            found.append(Open(one.port, one.protocol, tuple(one.sources) or None, not one.sources, "fleet.firewall.open"))
+            sources = tuple(one.sources)
+            found.append(Open(one.port, one.protocol, sources or None, not sources, "fleet.firewall.open"))
     for system in plan.systems:
         for name, service in plan.services_on(system, host).items():
             users = needed_by(plan, system, name, host)

@@ -8,7 +8,21 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from changeover.settings_common import Limits, Strict
 from changeover.settings_tests import Integration
-from changeover.words import ASSETS, EXTENSION, NAME, ROUTE, Duration, Folder, HttpPath, Port, Size, Variable
+from changeover.words import (
+    ASSETS,
+    EXTENSION,
+    NAME,
+    ROUTE,
+    Capability,
+    Duration,
+    Folder,
+    HttpPath,
+    Port,
+    Size,
+    Variable,
+)
+
+OWN_PROCESSES = 64  # of PostgreSQL, beside one for each connection: checkpointer, archiver, parallel workers
 
 
 class Health(Strict):
@@ -106,6 +120,14 @@ class Container(Limits):
     uid: int | None = Field(
         None, ge=1, description="user the container runs as, and owner of its secrets; none: the image's"
     )
+    read_only: bool = Field(
+        True, description="its files cannot be changed: what it writes goes to volumes and to folders in memory"
+    )
+    tmpfs: list[Folder] = Field(["/tmp"], description="folders in memory; they count as its memory")
+    capabilities: list[Capability] = Field(
+        [], description="rights of root that it keeps, such as NET_BIND_SERVICE; all others are dropped"
+    )
+    pids: int = Field(512, ge=16, description="processes and threads that it may have")
     stop_grace: Duration = Field("30s", description="time between SIGTERM and SIGKILL")
     start_timeout: Duration = Field("120s", description="longest wait until healthy")
 
@@ -135,7 +157,6 @@ class App(Container):
     keepalive: Duration = Field(
         "75s", description="time that it keeps an idle connection open; longer than the gateway's upstream_keepalive"
     )
-    tmpfs: list[Folder] = Field([], description="folders in memory")
 
     @model_validator(mode="after")
     def _consistent(self) -> App:
@@ -175,6 +196,7 @@ class Postgres(Container):
     port: Port = Field(5432, description="port in the container")
     publish: Port = Field(5432, description="host port, on the host's private address")
     dev_ports: dict[Port, Port] = Field({}, description="as an app's")
+    uid: int | None = Field(999, ge=1, description="as an app's; the official image's own, its Alpine variant's is 70")
     database: str = Field(pattern=NAME, description="database that is created")
     owner: str = Field(
         pattern=NAME,
@@ -194,9 +216,12 @@ class Postgres(Container):
     )
 
     @model_validator(mode="after")
-    def _owner_is_plain(self) -> Postgres:
+    def _fits(self) -> Postgres:
         if self.owner == "postgres" or self.owner.startswith("pg_"):
             raise ValueError(f"owner {self.owner} is PostgreSQL's own; name a role of the system, it loses superuser")
+        wanted = self.settings.get("max_connections", "100")
+        if wanted.isdigit() and int(wanted) + OWN_PROCESSES > self.pids:
+            raise ValueError(f"max_connections {wanted} and its own processes are more than pids {self.pids}")
         return self
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from changeover.confine import confined
 from changeover.live import Live, Place, SlotState, places
 from changeover.plan import Plan
 from changeover.secrets import Secrets
@@ -128,7 +129,7 @@ def _container(
         "cpu_shares": max(2, round(1024 * service.cpus_reserve)),
         "mem_limit": service.memory,
         "mem_reservation": service.memory_reserve,
-        "security_opt": ["no-new-privileges:true"],
+        **confined(plan, system, name, service),
         "logging": {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}},
         "environment": _environment(plan, system, service, slot),
         "ports": _ports(plan, host, service, slot),
@@ -144,8 +145,6 @@ def _container(
         body["user"] = f"{service.uid}:{service.uid}"
     if health := _health(service):
         body["healthcheck"] = health
-    if isinstance(service, App) and service.tmpfs:
-        body["tmpfs"] = list(service.tmpfs)
     if secrets:
         body["secrets"] = [{"source": f"{container}.{s.name}", "target": s.name} for s in secrets]
     if variables:
@@ -205,11 +204,10 @@ def _ports(plan: Plan, host: str, service: Service, slot: str) -> list[str]:
 
 
 def _secrets(plan: Plan, system: str, service: Service, source: Secrets) -> list[Secret]:
-    uid = 999 if isinstance(service, Postgres) and not service.uid else service.uid
     named = values(plan, system, service.secrets, source)
     if isinstance(service, Postgres):
         named[service.superuser_secret] = source.get(system, service.superuser_secret)
-    return [Secret(name, value, uid) for name, value in named.items()]
+    return [Secret(name, value, service.uid) for name, value in named.items()]
 
 
 def _digest(values: dict[str, Any]) -> str:

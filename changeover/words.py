@@ -28,6 +28,12 @@ INTERFACE = r"^[A-Za-z0-9._-]{1,14}\*?$"
 KEYWORD = r"^[A-Z][A-Za-z0-9]+$"
 PACKAGE = r"^[a-z0-9][a-z0-9+.-]*$"
 KERNEL = r"^[a-z0-9_]+(\.[A-Za-z0-9_-]+)+$"
+# capabilities(7), without those that are root's own rights over the host (SYS_ADMIN, SYS_MODULE and the like).
+CAPABILITIES = """
+AUDIT_WRITE BLOCK_SUSPEND CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE
+LINUX_IMMUTABLE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT
+SYS_NICE SYS_PTRACE SYS_RESOURCE WAKE_ALARM
+""".split()
 # What a person is told when a text does not fit.
 PATTERNS = {
     RELEASE: "must be letters, digits and . _ - as in 1.10.0; 128 at most, first a letter or digit",
@@ -71,6 +77,12 @@ def _no_latest(release: str) -> str:
     return release
 
 
+def _capability(value: str) -> str:
+    if value not in CAPABILITIES:
+        raise ValueError(f"{value!r} is no capability to give away; known are, without CAP_: {' '.join(CAPABILITIES)}")
+    return value
+
+
 Duration = Annotated[str, AfterValidator(_unit(DURATION, "s", "ms", "m", "h", "d"))]
 Size = Annotated[str, AfterValidator(_unit(SIZE, "M", "K", "G"))]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -79,6 +91,7 @@ Folder = Annotated[str, Field(pattern=FOLDER)]
 HttpPath = Annotated[str, Field(pattern=HTTP_PATH)]
 Name = Annotated[str, Field(pattern=NAME)]
 Variable = Annotated[str, Field(pattern=VARIABLE)]
+Capability = Annotated[str, AfterValidator(_capability)]
 Text = Annotated[str, Field(min_length=1)]
 
 

@@ -153,8 +153,16 @@ shop = dict(
             # as secrets, but variables, which `docker inspect` shows: only for an app that cannot read files;
             # each report lists them
             secret_env=[],
-            # user the container runs as, and owner of its secrets; none: the image's
-            uid=None,
+            # as an app's; the official image's own, its Alpine variant's is 70
+            uid=999,
+            # its files cannot be changed: what it writes goes to volumes and to folders in memory
+            read_only=True,
+            # folders in memory; they count as its memory
+            tmpfs=["/tmp"],
+            # rights of root that it keeps, such as NET_BIND_SERVICE; all others are dropped
+            capabilities=[],
+            # processes and threads that it may have
+            pids=512,
             # time between SIGTERM and SIGKILL
             stop_grace="60s",
             # longest wait until healthy
@@ -201,7 +209,12 @@ shop = dict(
             env={"TZ": "UTC"},
             secrets=[],
             secret_env=[],
+            # user the container runs as, and owner of its secrets; none: the image's
             uid=None,
+            read_only=True,
+            tmpfs=["/tmp"],
+            capabilities=[],
+            pids=512,
             stop_grace="30s",
             start_timeout="60s",
             kind="nats",
@@ -230,6 +243,10 @@ shop = dict(
             secrets={"DATABASE_URL": "postgresql://{login.db}:{secret.SHOP_DB_PASSWORD}@{address.db}/shop"},
             secret_env=["SENTRY_DSN"],
             uid=10001,
+            read_only=True,
+            tmpfs=["/tmp"],
+            capabilities=["NET_BIND_SERVICE"],
+            pids=512,
             stop_grace="35s",
             start_timeout="120s",
             # what it is; the other kinds are postgres and nats
@@ -300,8 +317,6 @@ shop = dict(
             drain="30s",
             # time that it keeps an idle connection open; longer than the gateway's upstream_keepalive
             keepalive="75s",
-            # folders in memory
-            tmpfs=["/tmp"],
         ),
         "clock": dict(
             layer=2,

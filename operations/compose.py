@@ -11,6 +11,11 @@ from pyinfra.api import StringCommand, operation
 from facts.compose import ComposePlan, compose_words, steady
 
 LOG_LINES = 20
+CONFINED = "read-only file system|operation not permitted|permission denied"
+HINT = (
+    "is it what the container may not do? folders to write to: tmpfs; its whole root: read_only; "
+    "rights of root: capabilities (docs/security.md)"
+)
 
 
 @operation()
@@ -36,6 +41,7 @@ def up(directory: str, services: Sequence[str], timeout: int) -> Generator[Strin
         f"echo '--- not up and healthy (limit {timeout} s); state and last lines of each:' >&2;",
         f"{base} ps -a --format 'table {{{{.Service}}}}\\t{{{{.Image}}}}\\t{{{{.Status}}}}' {words} >&2;",
         f"{base} logs --no-color --tail {LOG_LINES} {words} >&2;",
+        f"{base} logs --no-color {words} 2>&1 | grep -qiE {shlex.quote(CONFINED)} && echo {shlex.quote(HINT)} >&2;",
         f"echo \"wanted images: $({base} config --images {words} | sort -u | tr '\\n' ' ')\" >&2; exit $code; }}",
     )
 

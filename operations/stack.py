@@ -178,6 +178,7 @@ def stack_files(
         "compose/compose.yaml.j2",
         system=system,
         containers=in_file(specs),
+        networks=sorted({name for spec in specs for name in spec.body["networks"]}),
         secrets={f"{s.name}.{one.name}": path_of(base, s, one.name) for s in in_file(specs) for one in s.secrets},
         volumes=[volume for volume in volumes if not volume.startswith("/")],
     )

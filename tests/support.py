@@ -111,8 +111,10 @@ def live(system: str = "tasktracker", host: str = "edge1") -> dict[str, Any]:
     """What a host says is live of a system."""
     return json.loads(ssh(host, f"cat /var/lib/changeover/{system}/state.json"))
 
-SCANNED = ["1-1100", "2375-2377", "3000", "4222", "5000", "5432", "5555", "6443", "7777", "7778", "8000-8100", "8222",
-           "9090-9130", "18000-18120"]
+
+SCANNED = (
+    "1-1100 2375-2377 3000 4222 5000 5432 5555 6443 7777 7778 8000-8100 8222 9090-9130 18000-18120".split()
+)
 
 
 def scan(host: str, address: str) -> dict[str, list[int]]:

@@ -26,6 +26,13 @@ def test_every_host_of_a_system_says_the_same_is_live():
     assert "live 1.0.0" in support.changeover("app2", "status tasktracker"), "typed on any host of the system"
 
 
+def test_a_host_answers_those_who_need_it_and_nobody_else():
+    """The database and the broker to the hosts of the applications, and not to the edge."""
+    data1 = support.status()["hosts"]["data1"]["address"]
+    assert support.scan("app2", data1) == {"open": [22, 4222, 5555], "refused": []}
+    assert support.scan("edge1", data1) == {"open": [22], "refused": []}
+
+
 def test_one_phase_runs_alone():
     run = pyinfra("phases/services.py", "-y", "--json")
     assert run.code == 0, run.text

@@ -73,6 +73,25 @@ def test_only_the_published_ports_answer(bare):
     ssh("bare1", "docker rm -f stray")
 
 
+def test_the_network_of_the_pages_does_not_lead_to_the_database(bare):
+    """On one host too: neither over the containers' own addresses nor over the published ports."""
+    address = support.status()["hosts"]["bare1"]["address"]
+    inside = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    places = {(address, port) for port in (5555, 4222)}
+    for service, port in (("postgres", 5432), ("nats", 4222)):
+        places.add((ssh("bare1", f"docker inspect -f '{inside}' tasktracker-{service}-1"), port))
+    assert {place: reaches("dashboard", *place) for place in places} == dict.fromkeys(places, False)
+    assert reaches("dashboard", address, 443), "it asked at all"
+    assert {place: reaches("api", *place) for place in places} == dict.fromkeys(places, True)
+
+
+def reaches(service, address, port):
+    """Whether a container of the live slot can open a connection; asked in its network, whatever its image holds."""
+    pid = f"$(docker inspect -f '{{{{.State.Pid}}}}' tasktracker-{service}-blue-1)"
+    asked = f"nsenter -t {pid} -n timeout 3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo yes || echo no"
+    return ssh("bare1", asked) == "yes"
+
+
 def test_secrets_are_rotated_without_a_failed_request(bare, tmp_path):
     old = bare.canaries.values["TASKTRACKER_DB_PASSWORD"]
     bare.canaries.plant()

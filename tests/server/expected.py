@@ -33,6 +33,10 @@ class Expected:
     limits: dict[str, int]
     stop_timeout: int
     user: str | None = None
+    capabilities: tuple[str, ...] = ()
+    read_only: bool = True
+    pids: int = 512
+    tmpfs: frozenset[str] = frozenset()
     command: list[str] | None = None
     health: dict[str, Any] | None = None
     labels: dict[str, str] = field(default_factory=dict)
@@ -76,6 +80,10 @@ def container(plan: Plan, system: str, machine: str, spec: ContainerSpec) -> Exp
         limits=limits(service),
         stop_timeout=round(seconds(service.stop_grace)),
         user=f"{service.uid}:{service.uid}" if service.uid else None,
+        capabilities=tuple(sorted(service.capabilities)),
+        read_only=service.read_only,
+        pids=service.pids,
+        tmpfs=frozenset(service.tmpfs),
         command=spec.body.get("command"),
         health=health(check["test"], **times) if check else None,
         labels={**labels, "com.docker.compose.project": system} | ({"changeover.slot": slot} if slot else {}),
@@ -94,6 +102,8 @@ def nginx(plan: Plan) -> Expected:
         image=gateway.image(plan),
         limits=limits(plan.fleet.gateway),
         stop_timeout=30,
+        capabilities=("CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"),
+        tmpfs=frozenset(["/run", "/tmp"]),
         # S1, "Health Check Configuration", nginx
         health=health(words, interval="30s", timeout="10s", retries=3, start_period="10s"),
         labels={"com.docker.compose.project": GATEWAY},

@@ -11,6 +11,11 @@ from .places import GATEWAY, NGINX, edges, members
 from .under_test import check
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+# linux/capability.h, in the order of their bits.
+CAPABILITIES = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT
+SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP
+""".split()
 LOOP = 60  # seconds: a container that was restarted and is younger than this may be in a loop
 
 
@@ -157,8 +162,13 @@ def test_health_checks_are_as_the_data_says(pairs, service):
     check(problems)
 
 
+def rights(names):
+    """Capabilities as the settings write them."""
+    return tuple(sorted(name.removeprefix("CAP_") for name in names or ()))
+
+
 def test_containers_are_confined(pairs, service):
-    """Restart policy, user, no new privileges, log driver, time to stop: nothing runs wider than the data says."""
+    """User, rights, what it may write, processes, log driver, time to stop: nothing runs wider than the data says."""
     problems = []
     for want, have in pairs:
         host, config = have["HostConfig"], have["Config"]
@@ -168,12 +178,35 @@ def test_containers_are_confined(pairs, service):
             "log options": (host["LogConfig"]["Config"], {"max-size": "20m", "max-file": "5"}),
             "no-new-privileges": ("no-new-privileges:true" in (host["SecurityOpt"] or []), True),
             "privileged": (host["Privileged"], False),
+            "dropped capabilities": (host["CapDrop"], ["ALL"]),
+            "capabilities": (rights(host["CapAdd"]), want.capabilities),
+            "read-only root": (host["ReadonlyRootfs"], want.read_only),
+            "pids limit": (host["PidsLimit"], want.pids),
+            "folders in memory": (sorted(want.tmpfs - {*(host["Tmpfs"] or ())}), []),
             "user": (config["User"], config["User"] if want.user is None else want.user),
             "stop timeout": (config.get("StopTimeout"), want.stop_timeout),
             "command": (config["Cmd"], want.command or config["Cmd"]),
         }
         wrong = [(key, got, wanted) for key, (got, wanted) in found.items() if got != wanted]
         problems += [f"{want.name}: {key} is {got}, not {wanted}" for key, got, wanted in wrong]
+    check([f"{service}: {problem}" for problem in problems])
+
+
+def test_the_kernel_knows_of_it(fleet, pairs, service):
+    """Not only what Docker was told: a process of the container has these rights, and can get no others."""
+    kernel = fleet.look(service.machine, "docker")["kernel"]
+    problems = []
+    for want, have in pairs:
+        found = kernel.get(have["Name"])
+        if not found:
+            continue  # test_containers_are_healthy
+        mask = sum(1 << CAPABILITIES.index(name) for name in want.capabilities)
+        if int(found["CapBnd"], 16) != mask:
+            problems.append(f"{want.name}: its capabilities are {found['CapBnd']}, the data says {mask:016x}")
+        if found["NoNewPrivs"] != "1":
+            problems.append(f"{want.name}: it can get new privileges")
+        if want.user and {uid for uid in found["Uid"].split()} != {want.user.partition(":")[0]}:
+            problems.append(f"{want.name}: it runs as {found['Uid']}, the data says {want.user}")
     check([f"{service}: {problem}" for problem in problems])
 
 
