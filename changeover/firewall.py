@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from changeover.files import File, render
-from changeover.plan import Host, Plan, placeholders
-from changeover.settings import App, Service
-from changeover.texts import address
+from changeover.networks import bridge, kept, ports, users
+from changeover.plan import Plan
+from changeover.settings import App
 
 FILE = "/etc/nftables.conf"
 TABLE = "inet changeover"
@@ -24,13 +24,17 @@ DIGEST = "@digest@"  # where the rules' own digest goes: a running host says wit
 
 @dataclass(frozen=True)
 class Open:
-    """An open port. `sources`: who may ask, None for everybody. `here`: this host's own containers may."""
+    """An open port. `sources`: who may ask, None for everybody.
+
+    `here`: this host's own containers may; only those of `bridges` where some are named.
+    """
 
     port: int
     protocol: str
     sources: tuple[str, ...] | None
     here: bool
     why: str
+    bridges: tuple[str, ...] = ()
 
 
 def openings(plan: Plan, host: str) -> list[Open]:
@@ -44,34 +48,24 @@ def openings(plan: Plan, host: str) -> list[Open]:
             found.append(Open(one.port, one.protocol, sources or None, not sources, "fleet.firewall.open"))
     for system in plan.systems:
         for name, service in plan.services_on(system, host).items():
-            users = needed_by(plan, system, name, host)
-            others = tuple(user.address for user in users if user.name != host)
-            here = any(user.name == host for user in users)
-            found += [Open(port, "tcp", others, here, f"{system}.{name}") for port in ports(service) if users]
+            asking = users(plan, system, name, host)
+            names = {one.name for user in asking for one in plan.hosts_of(*user)} | gateways_to(plan, system, name)
+            others = tuple(one.address for one in plan.hosts.values() if one.name in names - {host})
+            inside = {bridge(of) for of, key in asking if any(one.name == host for one in plan.hosts_of(of, key))}
+            bridges = tuple(sorted(inside)) if kept(service) else ()
+            found += [
+                Open(port, "tcp", others, host in names, f"{system}.{name}", bridges)
+                for port in ports(service)
+                if names
+            ]
     return found
 
 
-def ports(service: Service) -> list[int]:
-    """The host ports of a service on the private address: both slots', or the published one."""
-    if isinstance(service, App) and service.slots:
-        return [service.slots.blue, service.slots.green]
-    return [service.publish] if service.publish else []
-
-
-def needed_by(plan: Plan, system: str, name: str, host: str) -> list[Host]:
-    """The hosts that use a service of a host: those that are given its address, and gateways that lead to it."""
+def gateways_to(plan: Plan, system: str, name: str) -> set[str]:
+    """The names of the gateways that lead to a service."""
     service = plan.systems[system].services[name]
-    spelled = {f"{plan.hosts[host].address}:{port}" for port in ports(service)}
     led = isinstance(service, App) and service.routes
-    users = {gateway.name for gateway in plan.gateways(system)} if led else set()
-    for other, settings in plan.systems.items():
-        for key, one in settings.services.items():
-            texts = [*one.env.values(), *(one.secrets.values() if isinstance(one.secrets, dict) else ())]
-            named = other == system and any(f"address.{name}" in placeholders(text) for text in texts)
-            led_here = named and address(plan, system, name) in spelled
-            if led_here or any(way in text for text in texts for way in spelled):
-                users |= {member.name for member in plan.hosts_of(other, key)}
-    return [member for member in plan.hosts.values() if member.name in users]
+    return {gateway.name for gateway in plan.gateways(system)} if led else set()
 
 
 def reaches(plan: Plan, host: str) -> list[tuple[str, str, int]]:
@@ -98,13 +92,18 @@ def rules(plan: Plan, host: str, ssh_ports: Sequence[int]) -> File:
         ssh_from=_from([*firewall.ssh_from, *members] if firewall.ssh_from else None),
         containers=firewall.containers,
         open=[f"{way}{_rule(one)}" for one in found for way in _from(one.sources)],
-        here=[_rule(one) for one in found if one.here and one.sources is not None],
+        here=[f"{_in(one.bridges)}{_rule(one)}" for one in found if one.here and one.sources is not None],
     )
     return File(FILE, text.replace(DIGEST, hashlib.sha256(text.encode()).hexdigest()[:16]), mode="755")
 
 
 def _rule(one: Open) -> str:
     return f'meta l4proto {one.protocol} ct original proto-dst {one.port} accept comment "{one.why}"'
+
+
+def _in(bridges: Sequence[str]) -> str:
+    names = ", ".join(f'"{name}"' for name in bridges)
+    return f"iifname {{ {names} }} " if names else ""
 
 
 def _from(sources: Sequence[str] | None) -> list[str]:

@@ -22,6 +22,13 @@ def plan(*changes: Callable[[Hosts], None]) -> Plan:
     return fleet.load(hosts)
 
 
+def one_vm(hosts: Hosts) -> None:
+    """The first host is everything."""
+    del hosts[1:]
+    groups = ["edge", "app", "data", "shop", "hello", "staging"]
+    hosts[0] = (hosts[0][0], groups, hosts[0][2])
+
+
 def lines(made: Plan, host: str, chain: str = "open") -> list[str]:
     """The rules of a chain."""
     text = str(firewall.rules(made, host, [22]).content)
@@ -63,11 +70,6 @@ def test_a_port_that_nobody_needs_is_closed() -> None:
 
 
 def test_one_host_that_is_everything_opens_its_services_for_its_own_containers_only() -> None:
-    def one_vm(hosts: Hosts) -> None:
-        del hosts[1:]
-        groups = ["edge", "app", "data", "shop", "hello", "staging"]
-        hosts[0] = (hosts[0][0], groups, hosts[0][2])
-
     made = plan(one_vm)
     assert [line.split("proto-dst ")[1] for line in lines(made, "edge1")] == [
         '80 accept comment "gateway"',
@@ -76,6 +78,15 @@ def test_one_host_that_is_everything_opens_its_services_for_its_own_containers_o
     assert [line.split("proto-dst ")[1].split()[0] for line in lines(made, "edge1", "here")] == [
         "5432", "4222", "18000", "18001", "18100",
     ]  # fmt: skip
+
+
+def test_a_database_is_open_for_the_network_of_those_who_ask_it() -> None:
+    """Not for the pages beside it on the same host."""
+    rules = lines(plan(one_vm), "edge1", "here")
+    inside = {line.split("proto-dst ")[1].split()[0]: line.split("meta")[0] for line in rules}
+    assert inside == {
+        "5432": 'iifname { "br-shop-b" } ', "4222": 'iifname { "br-shop-b" } ', "18000": "", "18001": "", "18100": "",
+    }  # fmt: skip
 
 
 def test_a_service_on_several_hosts_is_asked_on_the_first() -> None:

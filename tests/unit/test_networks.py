@@ -1,0 +1,41 @@
+"""Who asks whom, and the network that follows from it."""
+
+import pytest
+
+from changeover.networks import BACK, FRONT, LONGEST, bridge, network
+from changeover.plan import Plan
+from tests.unit.test_firewall import on_all, plan
+
+
+def of(made: Plan) -> dict[str, str]:
+    return {
+        f"{system}.{name}": network(made, system, name)
+        for system, settings in made.systems.items()
+        for name in settings.services
+    }
+
+
+def test_what_asks_or_is_asked_is_behind() -> None:
+    found = of(plan())
+    assert {found[one] for one in ("shop.db", "shop.queue", "shop.api")} == {BACK}
+    assert found["hello.web"] == FRONT
+
+
+@pytest.mark.parametrize("key", ["env", "secrets", "secret_env"])
+def test_an_address_in_any_text_counts(key: str) -> None:
+    text = "nats://10.0.0.14:4222" if key == "env" else "nats://{secret.ADMIN_TOKEN}@10.0.0.14:4222"
+    assert of(plan(on_all(f"hello.services.web.{key}", {"QUEUE": text})))["hello.web"] == BACK
+
+
+def test_a_broker_that_nobody_asks_is_behind_all_the_same() -> None:
+    assert of(plan(on_all("shop.services.api.env", {})))["shop.queue"] == BACK
+
+
+@pytest.mark.parametrize("system", ["a", "hello", "tasktracker", "tasktracked", "x" * 31])
+def test_an_interface_has_a_name_that_fits(system: str) -> None:
+    name = bridge(system)
+    assert len(name) <= LONGEST and name.startswith("br-")
+
+
+def test_two_systems_have_two_interfaces() -> None:
+    assert bridge("tasktracker") != bridge("tasktracked")
