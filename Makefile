@@ -15,13 +15,14 @@ rehearsal-down: venv  ## nothing is left behind (the image cache stays: python -
 test: venv lint test-unit  ## set-up and the tests: under 20 minutes on 2 cores, cold
 	@$(RUN) -m rehearsal job --fresh --no-verify
 	@$(RUN) -m pytest tests/server --inventory inventories/staging.py -q
-	@$(RUN) -m pytest tests/rehearsal -q
+	@$(RUN) -m pytest tests/rehearsal -q -m "not late"
 
 test-unit: venv
 	@$(RUN) -m pytest tests/unit -q
 
 test-faults: venv  ## the faults: under 35 minutes
 	@$(RUN) -m rehearsal job --no-verify
+	@$(RUN) -m pytest tests/rehearsal -q -m late
 	@$(RUN) -m pytest tests/faults -q -m "not matrix"
 
 rehearsal-full: venv  ## every test and fault in turn; the evidence goes to docs/faults.md

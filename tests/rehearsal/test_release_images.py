@@ -101,6 +101,7 @@ def tags(host: str) -> str:
     return ssh(host, "docker images --digests --format '{{.Repository}} {{.Tag}} {{.Digest}}'")
 
 
+@pytest.mark.late
 def test_images_by_digest(gateway: httpx.Client, copies: Copies, tmp_path) -> None:
     words = support.data(tmp_path, QUICK)
     first = live()["release"]["live"]

@@ -144,6 +144,7 @@ def port_taken(host: str, port: int) -> Iterator[None]:
         ssh(host, "systemctl stop in-the-way", check=False)
 
 
+@pytest.mark.late
 def test_a_rolling_release_whose_second_host_does_not_start_goes_back(gateway, tmp_path):
     before, release = other()
     idle = 18001 if live()["slots"]["api"]["live"] == "blue" else 18000
@@ -165,6 +166,7 @@ def test_a_rolling_release_whose_second_host_does_not_start_goes_back(gateway, t
     assert live()["release"]["live"] == before and release not in live()["held"]
 
 
+@pytest.mark.late
 def test_a_rolling_release_that_breaks_on_the_first_host_goes_back_and_is_held(gateway, tmp_path):
     before, _ = other()
     words = data(tmp_path, {**ROLLING, **UNTESTED, "tasktracker.services.api.env.BROKEN_AFTER": "1"})
@@ -194,6 +196,7 @@ def test_a_recreated_release_is_a_page_and_then_the_new_one(gateway, tmp_path):
     assert seen.statuses() <= {200, 503} and seen.own == {200}
 
 
+@pytest.mark.late
 def test_a_recreated_release_that_is_never_ready_goes_back(gateway, tmp_path):
     before, release = other()
     with looking(gateway) as seen:
@@ -205,6 +208,7 @@ def test_a_recreated_release_that_is_never_ready_goes_back(gateway, tmp_path):
     assert live()["release"]["live"] == before and release not in live()["held"]
 
 
+@pytest.mark.late
 def test_a_control_machine_killed_while_it_is_open_leaves_the_old_release(gateway, tmp_path):
     before, release = other()
     run = subprocess.Popen(
