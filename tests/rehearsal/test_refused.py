@@ -1,12 +1,15 @@
 """A host on which everything went wrong: one run names all of it, and touches nothing."""
 
+import json
+
 import pytest
 
 from tests.support import ssh
 
 IMAGE = "ops1.staging.test:5000/library/nginx:1.26"
 AWAY = "/root/kept"
-# What is broken on the host: how, how it is mended, and the words that preflight must find for it.
+# What is broken on the host: how, how it is mended, and the words that preflight must find for it. In braces: the idle
+# slot, and its ports.
 BROKEN = [
     (
         f"mkdir -p {AWAY}; mv /etc/os-release {AWAY}/; printf 'ID=fedora\nVERSION_ID=42\n' > /etc/os-release",
@@ -20,14 +23,14 @@ BROKEN = [
         "the PATH of root lacks /usr/sbin",
     ),
     (
-        "systemd-run -q --unit=squat python3 -m http.server 18001",
+        "systemd-run -q --unit=squat python3 -m http.server {api}",
         "systemctl stop squat",
-        "port 18001 (tasktracker.services.api.slots.green) is held by python3 (pid ",
+        "port {api} (tasktracker.services.api.slots.{idle}) is held by python3 (pid ",
     ),
     (
-        f"docker run -d --name bob -p 18011:80 {IMAGE}",
+        "docker run -d --name bob -p {dashboard}:80 " + IMAGE,
         "docker rm -f bob",
-        "port 18011 (tasktracker.services.dashboard.slots.green) is held by the container bob",
+        "port {dashboard} (tasktracker.services.dashboard.slots.{idle}) is held by the container bob",
     ),
     (
         "docker run -d --name bobs --label com.docker.compose.project=gateway "
@@ -81,10 +84,20 @@ def test_a_host_that_went_wrong_is_refused_with_everything_at_once(deployed, tmp
     (tmp_path / "sitecustomize.py").write_text(LATE)
     before = ssh("bare1", "cat /var/lib/changeover/*/state.json; docker ps -q")
     wrong = {key: value for key, (value, _) in WRONG.items()}
+    slots = json.loads(ssh("bare1", "cat /var/lib/changeover/tasktracker/state.json"))["slots"]
+    own = {"idle": "green", "api": 18001, "dashboard": 18011}
+    if slots["api"]["live"] == "green":
+        own = {"idle": "blue", "api": 18000, "dashboard": 18010}
+
+    def of(text):
+        for name, value in own.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
+
     late = {"PYTHONPATH": str(tmp_path)}
     try:
         for broken, _, _ in BROKEN:
-            ssh("bare1", broken)
+            ssh("bare1", of(broken))
         run = deployed.run("deploy.py", "-y", "--data", "release=1.1.0", settings=wrong, env=late)
         ssh("bare1", "mv /usr/bin/python3 /usr/bin/python3.away")
         without = deployed.run("phases/preflight.py", "-y")
@@ -92,7 +105,7 @@ def test_a_host_that_went_wrong_is_refused_with_everything_at_once(deployed, tmp
         for mended in ["mv /usr/bin/python3.away /usr/bin/python3", *(mended for _, mended, _ in BROKEN)]:
             ssh("bare1", mended, check=False)
     assert run.code == 1, run.text
-    wanted = [*(says for _, _, says in BROKEN), *(says for _, says in WRONG.values()), "its clock is 90 s behind"]
+    wanted = [*(of(says) for _, _, says in BROKEN), *(says for _, says in WRONG.values()), "its clock is 90 s behind"]
     assert [says for says in wanted if says not in run.text] == [], run.text
     assert "nothing was touched" in run.text and " refused " in run.text
     assert without.code == 1 and "bare1: has no python3; run: sudo apt-get install -y python3" in without.text
