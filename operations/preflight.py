@@ -22,7 +22,7 @@ from changeover.slots import moved
 from changeover.stack import rolls_out
 from facts.compose import SlotPorts
 from facts.fitness import Entry, Fitness
-from operations import flow, guard, integration, run
+from operations import flow, guard, integration, run, tls_files
 from operations.ask import at_once
 
 Found = dict[str, list[str]]  # host -> what speaks against it
@@ -99,13 +99,15 @@ def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
             found[name] += findings(plan, name, seen[name], states)
         elif not found[name]:
             found[name].append(f"does not say what it is; see: ssh {name} sudo python3 -V")
+    for system in asked:
+        found.setdefault(plan.coordinator(system).name, []).extend(tls_files.unfit(plan, system))
     for name, lines in together(seen).items():
         found[name] += lines
     tags = {image: digest for here in seen.values() for image, digest in here.tags.items()}
-    for system, state in states.items():
-        for line in moved_tags(plan, system, state, tags):
-            flow.NOTES.append(line)
-            click.secho(f" note        {line}", fg="yellow", err=True)
+    moved = [line for system, state in states.items() for line in moved_tags(plan, system, state, tags)]
+    for line in [*moved, *tls_files.soon(plan)]:
+        flow.NOTES.append(line)
+        click.secho(f" note        {line}", fg="yellow", err=True)
     if len(open_) < len(hosts) or len(states) < len(asked):
         raise Unfit(found)
     return found

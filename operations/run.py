@@ -33,7 +33,7 @@ from changeover.strategy import Strategy, strategy
 from changeover.texts import broken
 from facts.compose import SlotConfigs
 from facts.host import SystemState, state_path
-from operations import masking
+from operations import masking, tls_files
 
 _plan: fleet.Plan | None = None
 _secrets: Secrets | None = None
@@ -117,7 +117,7 @@ def _check(hosts: Any, limit: Any) -> None:
         refuse("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
     _secrets = secret_values.of(_plan)
     missing = _secrets.problems(_plan.secrets_wanted()) or broken(_plan, _secrets)
-    if missing := [*missing, *_missing_files(_plan)]:
+    if missing := [*missing, *tls_files.missing(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         refuse(*(f"error  {line}" for line in missing), count)
     _mask_output(_plan, _secrets)
@@ -141,17 +141,6 @@ def _mask_output(checked: fleet.Plan, source: Secrets) -> None:
     global _mask
     _mask = Mask(source.get(system, name) for system, name in checked.secrets_wanted())
     masking.over_all(mask)
-
-
-def _missing_files(checked: fleet.Plan) -> list[str]:
-    """Certificates and keys that the settings name and this machine does not have."""
-    named = {
-        f"{name}.tls.{key}": path
-        for name, system in checked.systems.items()
-        if system.tls
-        for key, path in system.tls.model_dump(exclude_none=True).items()
-    }
-    return [f"{key}: no file {path} on this machine" for key, path in named.items() if not Path(path).is_file()]
 
 
 def plan() -> fleet.Plan:

@@ -36,11 +36,14 @@ def running(unit: str, reads: Sequence[str] = ()) -> Generator[StringCommand]:
 @operation()
 def enabled(unit: str) -> Generator[StringCommand]:
     """
-    A unit is enabled, and is left to run when its time comes: at boot.
+    A unit is enabled, its files are read, and it is left to run when its time comes: at boot.
 
     + unit: its full name
     """
-    if host.get_fact(UnitState, unit=unit, reads=[]).enabled:
+    state = host.get_fact(UnitState, unit=unit, reads=[])
+    if state.unread:
+        yield StringCommand("systemctl daemon-reload")
+    if not state.enabled:
+        yield StringCommand("systemctl enable", unit)
+    if state.enabled and not state.unread:
         host.noop(f"{unit} is enabled")
-        return
-    yield StringCommand("systemctl enable", unit)

@@ -160,6 +160,20 @@ def test_unit_is_enabled_started_or_restarted(run: Run, state: list[str], comman
     assert done.changed is bool(commands)
 
 
+@pytest.mark.parametrize(
+    "state, commands",
+    [
+        (["enabled"], []),
+        ([], ["systemctl enable x.service"]),
+        (["enabled", "unread"], ["systemctl daemon-reload"]),
+        (["unread"], ["systemctl daemon-reload", "systemctl enable x.service"]),
+    ],
+)
+def test_a_unit_of_the_boot_is_enabled_and_read(run: Run, state: list[str], commands: list[str]) -> None:
+    done = run(units.enabled, {"is-active": state}, unit="x.service")
+    assert [command.text for command in done.commands] == commands
+
+
 # --- gateway
 
 
