@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from changeover.plan import Plan, placeholders
 from changeover.settings import App, Nats, Postgres, Service
 from changeover.texts import address
 
 BACK, FRONT = "back", "front"
+SPELLED = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3}){3}):([0-9]{1,5})")  # an address and a port in a text
 LONGEST = 15  # letters of the name of a network interface
 
 
@@ -41,12 +43,29 @@ def texts_of(service: Service) -> list[str]:
 def network(plan: Plan, system: str, name: str) -> str:
     """The network of a service on its hosts: `back` for databases, brokers and whatever asks another or is asked."""
     service = plan.systems[system].services[name]
-    if kept(service) or any("address." in word for text in texts_of(service) for word in placeholders(text)):
+    if kept(service) or asked(plan, system, service):
         return BACK
-    if any(users(plan, system, name, host.name) for host in plan.hosts_of(system, name)):
-        return BACK
-    asks = any((system, name) in users(plan, *other) for other in _services(plan)) if texts_of(service) else False
-    return BACK if asks else FRONT
+    others = ((other, one) for other, settings in plan.systems.items() for one in settings.services.values())
+    return BACK if any((system, name) in asked(plan, *other) for other in others) else FRONT
+
+
+def asked(plan: Plan, system: str, service: Service) -> set[tuple[str, str]]:
+    """(system, service) of all whose address a service of a system is given."""
+    texts = texts_of(service)
+    named = (word.partition(".") for text in texts for word in placeholders(text))
+    found = {(system, name) for kind, _, name in named if kind == "address"}
+    spelled = {(address, int(port)) for text in texts for address, port in SPELLED.findall(text)}
+    if spelled:
+        hosts = {host.address: host.name for host in plan.hosts.values()}
+        found |= {
+            (other, name)
+            for address, port in spelled
+            if address in hosts
+            for other in plan.systems
+            for name, one in plan.services_on(other, hosts[address]).items()
+            if port in ports(one)
+        }
+    return found
 
 
 def kept(service: Service) -> bool:
@@ -59,12 +78,3 @@ def bridge(system: str) -> str:
     name = f"br-{system}-{BACK[0]}"
     short = f"br-{system[:5]}{hashlib.sha256(system.encode()).hexdigest()[:4]}-{BACK[0]}"
     return name if len(name) <= LONGEST else short
-
-
-def _services(plan: Plan) -> list[tuple[str, str, str]]:
-    return [
-        (system, name, host.name)
-        for system, settings in plan.systems.items()
-        for name in settings.services
-        for host in plan.hosts_of(system, name)
-    ]
