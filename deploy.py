@@ -11,6 +11,7 @@ local.include("phases/provision.py")  # engine, host command
 local.include("phases/lock.py")  # one deploy at a time
 local.include("phases/infrastructure.py")  # layer 1: databases, brokers
 local.include("phases/images.py")  # every host has the release's images
+local.include("phases/certificates.py")  # the gateways' own, where an authority gives them (ACME)
 local.include("phases/publish.py")  # the team's own commands: static files to a bucket or CDN
 local.include("phases/stage.py")  # the idle slots are given to the release; until here the way back is as it was
 local.include("phases/open.py")  # recreate: the old release is stopped, behind the maintenance page

@@ -10,6 +10,7 @@ from typing import Any
 from changeover.checks_data import majors
 from changeover.checks_texts import smoke_texts, texts
 from changeover.checks_times import times
+from changeover.checks_tls import certificates
 from changeover.plan import Plan
 from changeover.problems import Problem, nearest
 from changeover.routes import health_paths, route_of
@@ -44,6 +45,7 @@ def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the invento
         *_volumes(plan, file_of),
         *times(plan, file_of),
         *majors(plan, file_of),
+        *certificates(plan, file_of),
         *watched,
     ]
 

@@ -49,6 +49,11 @@ FLEET: dict[str, Any] = {
         "image": "{mirror}/library/nginx:1.26",
         "http_port": 80,
         "https_port": 443,
+        "acme": {
+            "email": "ops@example.com",
+            "directory": "https://acme.internal.example.com/acme/directory",
+            "ca": "secrets/ca.crt",
+        },
         "keepalive": "75s",
         "upstream_keepalive": "30s",
         "reach": "203.0.113.10:443",

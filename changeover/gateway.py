@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from changeover import certificates
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
 from changeover.live import BLUE, GREEN, other
 from changeover.routes import open_paths
-from changeover.settings import App, System
+from changeover.settings import App, System, Tls
 from changeover.stack import http_probe
 from changeover.words import whole_seconds
 
@@ -34,7 +35,7 @@ class Upstream:
 
 def systems(plan: Plan, host: str) -> list[str]:
     """Systems that a gateway serves, whatever this run is limited to: the main file lists them all."""
-    return [name for name, s in plan.systems.items() if s.domain and name in plan.hosts[host].groups]
+    return plan.served_by(host)
 
 
 def files(plan: Plan, host: str) -> list[File]:
@@ -52,7 +53,7 @@ def files(plan: Plan, host: str) -> list[File]:
     for name in systems(plan, host):
         system = plan.systems[name]
         result.append(File(f"{base}/servers/{name}.conf", server(plan, name, common)))
-        if system.tls:
+        if isinstance(system.tls, Tls):
             result.append(File(f"{base}/tls/{name}.crt", Path(system.tls.certificate).read_text()))
             result.append(File(f"{base}/tls/{name}.key", Path(system.tls.key).read_text(), mode="600"))
     return result
@@ -62,6 +63,8 @@ def directories(plan: Plan, host: str) -> list[Directory]:
     """The folders of the files and of each system's slots."""
     base = plan.fleet.gateway.run_dir
     own = [f"{base}/slots/{name}" for name in systems(plan, host)]
+    if certificates.systems(plan, host):
+        own.append(certificates.webroot(plan))
     return [
         Directory(base),
         *(Directory(f"{base}/{part}") for part in ("conf", "conf/servers", "slots")),
@@ -108,6 +111,7 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
         system=name,
         domain=system.domain,
         tls=system.tls,
+        challenges=f"{SLOTS}/{certificates.CHALLENGES}",
         upstreams=upstreams,
         upstream_keepalive=whole_seconds(plan.fleet.gateway.upstream_keepalive),
         slotted={key: _marks(plan, name, key) for key, app in apps.items() if app.slots},

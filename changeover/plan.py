@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from changeover.settings import App, Fleet, Postgres, Run, Service, System
+from changeover.settings import App, Fleet, Postgres, Run, Service, System, Tls
 
 PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_]+)\}")
 
@@ -130,9 +130,20 @@ class Plan:
         """The gateways that serve a system; the first is its coordinator (CONTRACTS.md)."""
         return self.group(self.fleet.gateway.on, system) if self.systems[system].domain else []
 
+    def served_by(self, host: str) -> list[str]:
+        """Names of the systems that a gateway serves, whatever this run is limited to."""
+        return [name for name, s in self.systems.items() if s.domain and name in self.hosts[host].groups]
+
     def coordinator(self, system: str) -> Host:
         """The host whose state.json says what is live: the first gateway, or the first host of the system."""
         return (self.gateways(system) or self.group(system))[0]
+
+    def trusted(self, system: str) -> str | None:
+        """PEM file of the private CA that a system's certificate is of; None where public ones are trusted."""
+        tls, acme = self.systems[system].tls, self.fleet.gateway.acme
+        if isinstance(tls, Tls):
+            return tls.ca
+        return acme.ca if tls and acme else None
 
     def run_dir(self, system: str) -> str:
         """The system's folder on its hosts."""

@@ -23,6 +23,7 @@ system is one file with one name. An environment's file changes single values:
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("fleet", settings.Fleet),
     ("fleet.gateway", settings.Gateway),
+    ("fleet.gateway.acme", settings.Acme),
     ("fleet.firewall", settings.Firewall),
     ("fleet.firewall.open, one of the list", settings.Opening),
     ("fleet.sshd", settings.Sshd),
@@ -77,7 +78,7 @@ def _type(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{a!r}`" for a in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_type(a) for a in arguments if a is not types.NoneType))
+        return " or ".join(dict.fromkeys(_type(a) for a in arguments if types.NoneType not in (a, *get_args(a)[:1])))
     if origin is dict:
         return f"{_type(arguments[0])} -> {_type(arguments[1])}"
     if origin is list:

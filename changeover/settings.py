@@ -25,10 +25,12 @@ from changeover.settings_services import (
     Slots,
 )
 from changeover.settings_tests import Command, Event, Integration, Smoke
+from changeover.settings_tls import Acme, Tls, Way
 from changeover.words import DOMAIN, NAME, REACH, USER, Duration, Folder, Name, Port, Release, Size, Text
 
 __all__ = [
     "NAME",
+    "Acme",
     "App",
     "Command",
     "Container",
@@ -60,21 +62,13 @@ __all__ = [
 ]
 
 
-class Tls(Strict):
-    """Certificate and key by file, on the control machine; the key goes to the gateways with mode 0600."""
-
-    certificate: Text = Field(description="PEM file with the certificate and its chain")
-    key: Text = Field(description="PEM file with the key")
-    ca: Text | None = Field(None, description="PEM file of a private CA, for the deploy's own prober")
-
-
 class System(Strict):
     """What is deployed as one: one group in the inventory, one file in group_data."""
 
     initial_release: Release = Field(description="release of the first installation; later the hosts say what is live")
     image: str = Field("{registry}/{system}/{service}:{release}", description="image of services that name none")
     domain: str | None = Field(None, pattern=DOMAIN, description="name under which the gateway serves it")
-    tls: Tls | None = Field(None, description="none: plain HTTP only")
+    tls: Way = Field(None, description='files; or "acme", as fleet.gateway.acme says; none: plain HTTP only')
     run_dir: Folder | None = Field(None, description="its folder on the hosts; default /srv/SYSTEM")
     services: dict[Name, Service] = Field(min_length=1, description="its parts; the name is used everywhere")
     release: Releasing = Field(Releasing(), description="how a release goes live")
@@ -88,6 +82,7 @@ class Gateway(Limits):
     image: str = Field("{mirror}/library/nginx:1.26", description="exact tag or digest")
     http_port: Port = Field(80, description="plain HTTP: health, redirects to HTTPS")
     https_port: Port = Field(443, description="HTTPS, HTTP/2 and WebSockets")
+    acme: Acme | None = Field(None, description='the authority of systems with tls="acme"')
     keepalive: Duration = Field("75s", description="idle time of client connections")
     upstream_keepalive: Duration = Field(
         "30s",

@@ -34,6 +34,8 @@ AUDIT_WRITE BLOCK_SUSPEND CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_L
 LINUX_IMMUTABLE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT
 SYS_NICE SYS_PTRACE SYS_RESOURCE WAKE_ALARM
 """.split()
+MAIL = r"^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+HTTPS = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._~/?=&%+-]*$"
 # What a person is told when a text does not fit.
 PATTERNS = {
     RELEASE: "must be letters, digits and . _ - as in 1.10.0; 128 at most, first a letter or digit",
@@ -51,6 +53,8 @@ PATTERNS = {
     KEYWORD: "must be a keyword as sshd_config(5) writes it, as in X11Forwarding",
     PACKAGE: "must be a package's name, or how it begins, in small letters",
     KERNEL: "must be a kernel setting, as in vm.swappiness",
+    MAIL: "must be a mail address, as in ops@example.com",
+    HTTPS: "must be a URL from https:// on, with a path",
     USER: "must be small letters, digits and -; 31 at most, first a letter",
 }
 

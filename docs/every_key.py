@@ -100,6 +100,16 @@ fleet = dict(
         http_port=80,
         # HTTPS, HTTP/2 and WebSockets
         https_port=443,
+        # the authority of systems with tls="acme"
+        acme=dict(
+            # whom the authority writes to; given to it with the account
+            email="ops@example.com",
+            # its address
+            directory="https://acme.internal.example.com/acme/directory",
+            # PEM file, for a private authority: who signed its own HTTPS and its certificates; all of certbot
+            # on the gateway then trusts nobody else
+            ca="secrets/ca.crt",
+        ),
         # idle time of client connections
         keepalive="75s",
         # idle time of connections to apps; must be shorter than the apps' own, or POSTs fail
@@ -118,7 +128,7 @@ shop = dict(
     image="{registry}/{system}/{service}:{release}",
     # name under which the gateway serves it
     domain="shop.example.com",
-    # none: plain HTTP only
+    # files; or "acme", as fleet.gateway.acme says; none: plain HTTP only
     tls=dict(
         # PEM file with the certificate and its chain
         certificate="secrets/shop.crt",

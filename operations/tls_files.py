@@ -17,6 +17,8 @@ def missing(plan: Plan) -> list[str]:
         for name, tls in _given(plan).items()
         for key, path in tls.model_dump(exclude_none=True).items()
     }
+    if (acme := plan.fleet.gateway.acme) and acme.ca:
+        named["fleet.gateway.acme.ca"] = acme.ca
     return [f"{key}: {why}" for key, path in named.items() if (why := _unread(path))]
 
 

@@ -52,7 +52,7 @@ def config(plan: Plan, system: str) -> Config | None:
     return Config(
         base_url=f"{'https' if settings.tls else 'http'}://{settings.domain}:{port}",
         address=address,
-        ca=settings.tls.ca if settings.tls else None,
+        ca=plan.trusted(system),
         requests=[Request.model_validate(one) for one in asked]
         or [Request(path=path) for path in health_paths(settings, paged) or [OWN_HEALTH]],
         websocket=None if paged else release.websocket,

@@ -16,6 +16,7 @@ REGISTRY_VOLUME = "changeover-registry"
 HTTP_PORT, HTTPS_PORT = 8080, 8443
 BARE_HTTPS_PORT = 8453
 EDGE2_HTTPS_PORT = 8445
+ACME_HTTPS_PORT = 8455
 GATEWAY_NAMES = ("tasks", "hello")
 """Names under DOMAIN that the gateway answers to."""
 
@@ -63,6 +64,7 @@ ON_DEMAND = (
     Host("bare1", 20, 2306, ((BARE_HTTPS_PORT, 443),), image="host-bare"),
     Host("edge2", 21, 2307, ((EDGE2_HTTPS_PORT, 443),)),
     Host("old1", 22, 2308, image="host-old"),
+    Host("acme1", 23, 2309, ((ACME_HTTPS_PORT, 443),)),
 )
 
 

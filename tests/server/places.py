@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from changeover import gateway
 from changeover.fleet import Plan
-from changeover.settings import App, Nats, Postgres
+from changeover.settings import App, Nats, Postgres, Tls
 
 GATEWAY = "gateway"  # compose project and service of the nginx that all systems share
 NGINX = "nginx"
@@ -96,6 +96,11 @@ def tls_sites(plan: Plan) -> list[Place]:
     return [site for site in sites(plan) if plan.systems[site.system].tls]
 
 
+def given_sites(plan: Plan) -> list[Place]:
+    """Those whose certificate is the team's own files."""
+    return [site for site in tls_sites(plan) if isinstance(plan.systems[site.system].tls, Tls)]
+
+
 def routes(plan: Plan) -> list[Place]:
     """Every route of every site."""
     return [
@@ -134,6 +139,7 @@ PLACES: dict[str, tuple[Callable[[Plan], list[Place]], str]] = {
     "edge": (edges, "gateway"),
     "site": (sites, "system behind a gateway"),
     "tls_site": (tls_sites, "system with tls"),
+    "given_site": (given_sites, "system with tls by files"),
     "route": (routes, "route"),
     "asset_route": (asset_routes, "route with assets"),
 }

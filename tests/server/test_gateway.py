@@ -88,12 +88,12 @@ def test_http_2_is_negotiated(fleet, tls_site):
     assert answer["alpn"] == "h2", f"{tls_site}: ALPN gave {answer['alpn']}"
 
 
-def test_certificate_is_the_given_file(fleet, tls_site):
+def test_certificate_is_the_given_file(fleet, given_site):
     """The one served is the data's, has not run out, and is for the system's name."""
-    system = fleet.plan.systems[tls_site.system]
+    system = fleet.plan.systems[given_site.system]
     file = ROOT / system.tls.certificate
     first = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", file.read_text(), re.DOTALL)
-    served = bytes.fromhex(ask(fleet, tls_site, "/nginx-health", tls=True)["der"])
+    served = bytes.fromhex(ask(fleet, given_site, "/nginx-health", tls=True)["der"])
     found = x509.load_der_x509_certificate(served)
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     names = names.get_values_for_type(x509.DNSName)
@@ -105,7 +105,7 @@ def test_certificate_is_the_given_file(fleet, tls_site):
         problems.append(f"the certificate ran out on {found.not_valid_after_utc}")
     if system.domain not in names and wildcard not in names:
         problems.append(f"the certificate is for {' '.join(names)}, not {system.domain}")
-    check([f"{tls_site}: {problem}" for problem in problems])
+    check([f"{given_site}: {problem}" for problem in problems])
 
 
 def test_route_answers(fleet, route):

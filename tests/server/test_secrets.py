@@ -52,7 +52,8 @@ def test_files_are_readable_by_their_owner_only(fleet, member):
 
 
 def test_keys_of_certificates_are_roots(fleet, tls_site):
-    path = f"{fleet.plan.fleet.gateway.run_dir}/conf/tls/{tls_site.system}.key"
+    end = "pem" if fleet.plan.systems[tls_site.system].tls == "acme" else "key"
+    path = f"{fleet.plan.fleet.gateway.run_dir}/conf/tls/{tls_site.system}.{end}"
     have = fleet.look(tls_site.machine, "files").get(path) or {"mode": "missing", "owner": []}
     if have["mode"] != "600" or "root" not in have["owner"]:
         check([f"{tls_site}: {path}: mode {have['mode']}, owner {' '.join(have['owner'])}; not 600 and root"])

@@ -333,6 +333,12 @@ def test_a_certificate_that_is_not_here(capsys: pytest.CaptureFixture[str], secr
     assert refused(capsys, tls, secrets) == [line, ONE]
 
 
+def test_a_private_authority_that_is_not_here(capsys: pytest.CaptureFixture[str], secrets: Path) -> None:
+    acme = on_all("fleet.gateway", {"acme": {"email": "ops@example.com", "ca": "nowhere.pem"}})
+    line = "error  fleet.gateway.acme.ca: no file nowhere.pem on this machine"
+    assert refused(capsys, acme, secrets) == [line, ONE]
+
+
 @pytest.mark.parametrize("hosts, limit", [([], None), ([Host("a", [], {})], [])])
 def test_no_hosts(capsys: pytest.CaptureFixture[str], hosts: list[Host], limit: list[Host] | None) -> None:
     with pytest.raises(SystemExit) as ended:
