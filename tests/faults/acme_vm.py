@@ -2,4 +2,4 @@
 
 from rehearsal.inventory import hosts as _hosts
 
-staging = edge = app = hello = _hosts("acme1")
+staging = edge = app = ops = hello = _hosts("acme1")
