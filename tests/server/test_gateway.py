@@ -88,24 +88,34 @@ def test_http_2_is_negotiated(fleet, tls_site):
     assert answer["alpn"] == "h2", f"{tls_site}: ALPN gave {answer['alpn']}"
 
 
-def test_certificate_is_the_given_file(fleet, given_site):
-    """The one served is the data's, has not run out, and is for the system's name."""
-    system = fleet.plan.systems[given_site.system]
-    file = ROOT / system.tls.certificate
-    first = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", file.read_text(), re.DOTALL)
-    served = bytes.fromhex(ask(fleet, given_site, "/nginx-health", tls=True)["der"])
-    found = x509.load_der_x509_certificate(served)
+def served(fleet, site) -> bytes:
+    """The certificate that a gateway serves for a system."""
+    return bytes.fromhex(ask(fleet, site, "/nginx-health", tls=True)["der"])
+
+
+def test_certificate_is_good(fleet, tls_site):
+    """The one served has not run out, and is for the system's name."""
+    domain = fleet.plan.systems[tls_site.system].domain
+    found = x509.load_der_x509_certificate(served(fleet, tls_site))
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     names = names.get_values_for_type(x509.DNSName)
-    wildcard = "*." + system.domain.partition(".")[2]
+    wildcard = "*." + domain.partition(".")[2]
     problems = []
-    if served != ssl.PEM_cert_to_DER_cert(first.group()):
-        problems.append(f"another certificate than {system.tls.certificate} is served")
     if found.not_valid_after_utc <= datetime.now(UTC):
         problems.append(f"the certificate ran out on {found.not_valid_after_utc}")
-    if system.domain not in names and wildcard not in names:
-        problems.append(f"the certificate is for {' '.join(names)}, not {system.domain}")
-    check([f"{given_site}: {problem}" for problem in problems])
+    if domain not in names and wildcard not in names:
+        problems.append(f"the certificate is for {' '.join(names)}, not {domain}")
+    if found.issuer == found.subject and fleet.plan.systems[tls_site.system].tls == "acme":
+        problems.append("the certificate is the gateway's own, of no authority")
+    check([f"{tls_site}: {problem}" for problem in problems])
+
+
+def test_certificate_is_the_given_file(fleet, given_site):
+    file = fleet.plan.systems[given_site.system].tls.certificate
+    text = (ROOT / file).read_text()
+    first = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
+    if served(fleet, given_site) != ssl.PEM_cert_to_DER_cert(first.group()):
+        check([f"{given_site}: another certificate than {file} is served"])
 
 
 def test_route_answers(fleet, route):

@@ -19,11 +19,12 @@ import pytest
 import testinfra
 
 import hostcmd.state
-from changeover import fleet, gateway, hardening, secrets
+from changeover import certificates, fleet, gateway, hardening, secrets
 from changeover.files import Directory, File
 from changeover.live import Live, SlotState, other, parse
 from changeover.problems import SettingsError
 from changeover.stack import ContainerSpec, containers
+from facts.certificates import SCRIPT
 from facts.files import differs
 from facts.host import STATE_DIR, state_path
 from hostcmd.stop import Stop
@@ -167,6 +168,7 @@ class FleetUnderTest:
             "paths": [
                 *(entry.path for entry in (*entries, *command.entries(plan, machine))),
                 *(*homes, *states, *slots, *command.PRIVATE, f"{plan.fleet.gateway.run_dir}/loaded"),
+                *(f"{plan.fleet.gateway.run_dir}/conf/tls/{system}.pem" for system in plan.systems),
             ],
             "texts": [*states, *public, *map(command.settings, plan.systems), *(f"{h}/compose.yaml" for h in homes)],
             "folders": [*slots, command.ETC],
@@ -256,6 +258,8 @@ class FleetUnderTest:
         if plan.fleet.gateway.on in plan.hosts[machine].groups:
             with contextlib.chdir(ROOT):  # certificates are named from the repository's root
                 found += [*gateway.directories(plan, machine), *gateway.files(plan, machine), gateway.compose(plan)]
+                if certificates.systems(plan, machine):
+                    found += certificates.files(plan, machine, SCRIPT.read_text())
         return found
 
 
