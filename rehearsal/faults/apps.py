@@ -60,7 +60,6 @@ FAULTS = [
         mends=on("app2", "systemctl stop fault-crash || true"),
         says=("app2",),
         cuts="requests that were on the application that crashed",
-        everyday=True,
     ),
     Fault(
         name="broken-release",

@@ -100,7 +100,6 @@ FAULTS = [
         after=3,
         says=("probes failed (limit 0)", f"{SYSTEM} is back on"),
         cuts="the gateway itself",
-        everyday=True,
     ),
     Fault(
         name="gateway-killed-switch",
