@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ FILE = "/etc/nftables.conf"
 TABLE = "inet changeover"
 PEER_PORT = 22  # of sshd, among the hosts (changeover/hostconfig.py)
 DIGEST = "@digest@"  # where the rules' own digest goes: a running host says with it which rules it has
+CHAINS = ("open", "here")  # what a deploy adds to, and takes nothing from
+WHO = re.compile(r"(?:(?P<by>ip saddr|ip6 saddr|iifname) \{ (?P<names>[^}]*) \} )?(?P<what>[^#]*?)(?: comment .*)?")
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,13 @@ def reaches(plan: Plan, host: str) -> list[tuple[str, str, int]]:
     return found
 
 
-def rules(plan: Plan, host: str, ssh_ports: Sequence[int]) -> File:
-    """The file that nftables reads. Arguments: the plan; the host's name; the ports that its sshd listens on."""
-    firewall, found = plan.fleet.firewall, openings(plan, host)
+def rules(plan: Plan, host: str, ssh_ports: Sequence[int], was: str = "") -> File:
+    """The file that nftables reads.
+
+    Arguments: the plan; the host's name; the ports that its sshd listens on; our file as it is on the host, whose
+    openings are kept (a deploy runs while the release before serves, and may go back to it); empty: none is.
+    """
+    firewall, wanted, stay = plan.fleet.firewall, chains(plan, host), kept_lines(plan, host, was)
     members = [member.address for member in plan.hosts.values() if member.name != host]
     text = render(
         "nftables/nftables.conf.j2",
@@ -91,10 +98,61 @@ def rules(plan: Plan, host: str, ssh_ports: Sequence[int]) -> File:
         ssh_ports=sorted(ssh_ports),
         ssh_from=_from([*firewall.ssh_from, *members] if firewall.ssh_from else None),
         containers=firewall.containers,
-        open=[f"{way}{_rule(one)}" for one in found for way in _from(one.sources)],
-        here=[f"{_in(one.bridges)}{_rule(one)}" for one in found if one.here and one.sources is not None],
+        chains={name: (wanted[name], stay[name]) for name in CHAINS},
     )
     return File(FILE, text.replace(DIGEST, hashlib.sha256(text.encode()).hexdigest()[:16]), mode="755")
+
+
+def chains(plan: Plan, host: str) -> dict[str, list[str]]:
+    """{chain: its lines} of what is open on a host, by the plan alone."""
+    found = openings(plan, host)
+    return {
+        "open": [f"{way}{_rule(one)}" for one in found for way in _from(one.sources)],
+        "here": [f"{_in(one.bridges)}{_rule(one)}" for one in found if one.here and one.sources is not None],
+    }
+
+
+def kept_lines(plan: Plan, host: str, was: str) -> dict[str, list[str]]:
+    """{chain: lines} that our file on a host has and the plan has not, in the file's order.
+
+    A line whose port is open for all whom it names is not kept: a host more changes the text and takes nothing away.
+    """
+    wanted = chains(plan, host)
+    return {
+        name: [line for line in dict.fromkeys(lines_of(was, name)) if not any(_covers(new, line) for new in new_lines)]
+        for name, new_lines in wanted.items()
+    }
+
+
+def lines_of(text: str, chain: str) -> list[str]:
+    """The rules of a chain in a file of ours."""
+    body = text.partition(f"\n\tchain {chain} {{\n")[2].splitlines()
+    rules = [line.strip() for line in body[: body.index("\t}") if "\t}" in body else 0]]
+    return [line for line in rules if line and not line.startswith("#")]
+
+
+def spoken(line: str) -> str:
+    """A rule as a note names it: 4222/tcp (shop.queue)."""
+    found = re.search(r"l4proto (\w+)(?: ct original proto-dst (\d+))?.* comment \"(.*)\"", line)
+    return f"{f'{found[2]}/' if found[2] else ''}{found[1]} ({found[3]})" if found else line
+
+
+def _covers(new: str, old: str) -> bool:
+    """Whether a rule lets in all that another does."""
+    one, other = WHO.fullmatch(new), WHO.fullmatch(old)
+    if not one or not other or one["what"] != other["what"]:
+        return new == old
+    if one["by"] is None or other["by"] != one["by"]:
+        return one["by"] is None
+    names, wanted = one["names"].split(", "), other["names"].split(", ")
+    if one["by"] == "iifname":
+        return set(wanted) <= set(names)
+    return all(any(_within(each, name) for name in names) for each in wanted)
+
+
+def _within(one: str, other: str) -> bool:
+    inner, outer = ipaddress.ip_network(one), ipaddress.ip_network(other)
+    return inner.network_address in outer and inner.broadcast_address in outer
 
 
 def _rule(one: Open) -> str:

@@ -40,6 +40,20 @@ class RulesLoaded(FactBase[str]):
         return ""
 
 
+class RulesFile(FactBase[str]):
+    """The file that our rules are loaded from; empty when there is none of ours."""
+
+    def command(self, path: str, table: str) -> str:
+        return f"grep -qs '^table {table} {{' {path} && cat {path}; true"
+
+    @staticmethod
+    def default() -> str:
+        return ""
+
+    def process(self, output: list[str]) -> str:
+        return "".join(f"{line}\n" for line in output)
+
+
 class GuardWaits(FactBase[list[str]]):
     """Names of what was changed and still waits for its confirmation (operations/on_host/guard.py)."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 from pyinfra import host
 from pyinfra.api import FunctionCommand, operation
 
@@ -17,6 +18,13 @@ CHECKS: list[Check] = []  # what was asked of a release and how it answered, for
 NOTES: list[str] = []  # what a person should know, and what stops nothing; the run's last lines say it again
 FILES: dict[str, Path] = {}  # name in the report's folder -> where the file lies until the run ends
 REPORT: list[Callable[[], Path]] = []  # the recorder's word on where this run's report will be
+
+
+def note(line: str) -> None:
+    """A line that stops nothing; said now, and again when the run ends. Said once, however often it is found."""
+    if line not in NOTES:
+        NOTES.append(line)
+        click.secho(f" note        {line}", fg="yellow", err=True)
 
 
 def report_folder() -> Path:

@@ -19,7 +19,7 @@ from changeover.plan import Plan
 from changeover.settings import Fleet
 from changeover.words import whole_seconds
 from facts.files import FileStates
-from facts.secure import GUARD, Firewalls, GuardWaits, OtherFirewalls, RulesLoaded, SshdSettings
+from facts.secure import GUARD, Firewalls, GuardWaits, OtherFirewalls, RulesFile, RulesLoaded, SshdSettings
 from operations import flow, units
 from operations.afresh import CHANGED, confirmed, reached
 from operations.files import ON_HOST
@@ -46,13 +46,16 @@ def files(fleet: Fleet) -> list[File]:
 
 
 @deploy("firewall and SSH")
-def guarded(plan: Plan, name: str, token: str) -> None:
+def guarded(plan: Plan, name: str, token: str, exact: bool) -> None:
     """Firewall and sshd are as the settings say, and a fresh connection found them open.
 
-    Arguments: the plan; this host's name; this run's id.
+    Arguments: the plan; this host's name; this run's id; whether what the plan does not open any more is shut now:
+    not within a deploy, whose release before serves on, and may have to serve again.
     """
     flow.require(name="no other firewall is here", problems=problems(plan, name), fact="none is")
-    loaded(name="firewall and sshd, for a while", plan=plan, who=name, token=token)
+    for line in notes(plan, name, exact):
+        flow.note(line)
+    loaded(name="firewall and sshd, for a while", plan=plan, who=name, token=token, exact=exact)
     flow.barrier(name="every host has its rules")
     ways = firewall.reaches(plan, name) if plan.fleet.firewall.manage else []
     within = plan.fleet.confirm_within
@@ -66,13 +69,14 @@ def guarded(plan: Plan, name: str, token: str) -> None:
 
 
 @operation()
-def loaded(plan: Plan, who: str, token: str) -> Generator[StringCommand]:
+def loaded(plan: Plan, who: str, token: str, exact: bool) -> Generator[StringCommand]:
     """
     New rules and settings are in force until they are confirmed, or their time is over.
 
     + plan: the plan
     + who: this host's name
     + token: of this run
+    + exact: what the plan does not open any more is shut
     """
     if host.get_fact(GuardWaits):
         yield StringCommand(GUARD, "revert")  # another run's, which did not confirm it
@@ -83,7 +87,8 @@ def loaded(plan: Plan, who: str, token: str) -> Generator[StringCommand]:
         if _differs(file):
             parts.append(_part("sshd", file, [["sh", "-c", WHOLE, "{}", f"{{}}/{_base(file)}"]], RELOAD, RELOAD))
     if plan.fleet.firewall.manage:
-        file = firewall.rules(plan, who, [int(port) for port in said.get("port", ["22"])])
+        was = "" if exact else host.get_fact(RulesFile, path=firewall.FILE, table=firewall.TABLE)
+        file = firewall.rules(plan, who, [int(port) for port in said.get("port", ["22"])], was)
         if _differs(file) or host.get_fact(RulesLoaded, table=firewall.TABLE) != firewall.digest(file):
             check = [["nft", "-c", "-f", f"{{}}/{_base(file)}"]]
             parts.append(_part("firewall", file, check, ["nft", "-f", firewall.FILE], ["sh", "-c", BACK]))
@@ -125,6 +130,22 @@ def obeyed(fleet: Fleet) -> Generator[FunctionCommand]:
         for keyword in wrong
     ]
     yield from flow.require._inner(problems=problems, fact="it does")
+
+
+def notes(plan: Plan, name: str, exact: bool) -> list[str]:
+    """What a person should know of a host's firewall before it is changed. Arguments as in guarded."""
+    if not plan.fleet.firewall.manage:
+        return []
+    was = "" if exact else host.get_fact(RulesFile, path=firewall.FILE, table=firewall.TABLE)
+    return kept(plan, name, was)
+
+
+def kept(plan: Plan, name: str, was: str) -> list[str]:
+    """What of our file on a host no settings want any more, and what takes it away. Pure."""
+    lines = [line for some in firewall.kept_lines(plan, name, was).values() for line in some]
+    found = ", ".join(dict.fromkeys(firewall.spoken(line) for line in lines))
+    remedy = "when no way back needs it: pyinfra INVENTORY phases/secure.py -y"
+    return [f"{name}: still open, though no settings want it any more: {found}; {remedy}"] if lines else []
 
 
 def problems(plan: Plan, name: str) -> list[str]:

@@ -106,8 +106,7 @@ def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
     tags = {image: digest for here in seen.values() for image, digest in here.tags.items()}
     moved = [line for system, state in states.items() for line in moved_tags(plan, system, state, tags)]
     for line in [*moved, *tls_files.soon(plan)]:
-        flow.NOTES.append(line)
-        click.secho(f" note        {line}", fg="yellow", err=True)
+        flow.note(line)
     if len(open_) < len(hosts) or len(states) < len(asked):
         raise Unfit(found)
     return found

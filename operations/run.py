@@ -41,8 +41,10 @@ _live: dict[str, Live] = {}
 _instead: dict[str, str] = {}
 _mask: Mask = Mask(())
 _dry = False
+_files: list[Path] = []
 _lock = Semaphore()
 AT_WORK = 60  # seconds that a change which hosts make by themselves may take to be written down everywhere
+ALONE = ("preflight.py", "secure.py")  # what a person runs to have hosts exactly as the settings say
 HARMLESS = ("preflight.py", "secure.py", "images.py")  # phases that touch no slot
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
@@ -53,8 +55,9 @@ def install() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     context = click.get_current_context(silent=True)
     if context:
-        global _dry
+        global _dry, _files
         _refuse(context.params)
+        _files = [Path(str(word)) for word in context.params.get("operations") or ()]
         _dry = bool(context.params.get("dry"))
     state = ctx_state.get()
     original = state.init
@@ -153,6 +156,11 @@ def plan() -> fleet.Plan:
 def dry() -> bool:
     """Whether this run only plans."""
     return _dry
+
+
+def alone() -> bool:
+    """Whether this run was given the phase of the hosts themselves, and not a deploy that it is a part of."""
+    return bool(_files) and all(file.parent.name == "phases" and file.name in ALONE for file in _files)
 
 
 def by_sudo(host: Any) -> bool:

@@ -9,4 +9,4 @@ from operations.secure import host_itself
 plan = run.plan()
 host_itself(plan.fleet)
 flow.barrier(name="every host is ready for its firewall")
-guarded(plan, host.name, run.txn())
+guarded(plan, host.name, run.txn(), exact=run.alone())

@@ -20,7 +20,8 @@ def test_firewall_is_the_one_of_the_data(fleet, machine, safety):
     if not fleet.plan.fleet.firewall.manage:
         pytest.skip("fleet.firewall.manage is False: the firewall is the team's own")
     ports = [int(port) for port in safety["sshd"]["port"]]
-    digest = firewall.digest(firewall.rules(fleet.plan, machine.machine, ports))
+    digest = firewall.digest(firewall.rules(fleet.plan, machine.machine, ports, safety["rules_file"]))
+    fleet.notes += guard.kept(fleet.plan, machine.machine, safety["rules_file"])
     rules = safety["rules"].partition(f"table {firewall.TABLE} {{")[2].partition("\n}")[0]
     unit = fleet.look(machine.machine, "system")["units"][guard.NFTABLES]
     problems = [] if f'comment "{digest}"' in rules else ["the kernel's rules are not those of the data"]

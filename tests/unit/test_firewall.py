@@ -167,3 +167,56 @@ def test_what_hosts_reach_of_each_other_is_what_is_open_for_them() -> None:
 def test_a_host_with_a_firewall_of_its_own_is_refused(found: Firewalls, says: list[str]) -> None:
     said = guard.refusals(plan(), "app1", found)
     assert len(said) == len(says) and all(line.startswith(start) for line, start in zip(said, says, strict=True))
+
+
+# --- within a deploy nothing is taken away
+
+
+def text_of(made: Plan, host: str, was: str = "") -> str:
+    return str(firewall.rules(made, host, [22], was).content)
+
+
+NO_QUEUE = on_all("shop.services.api.env", {})
+QUEUE = 'ip saddr { 10.0.0.12/31 } meta l4proto tcp ct original proto-dst 4222 accept comment "shop.queue"'
+
+
+def test_a_deploy_takes_nothing_away_that_the_release_before_needs() -> None:
+    before = text_of(plan(), "data1")
+    assert QUEUE in firewall.lines_of(before, "open")
+    after = text_of(plan(NO_QUEUE), "data1", before)
+    assert firewall.lines_of(after, "open") == firewall.lines_of(before, "open")
+    assert QUEUE not in firewall.lines_of(text_of(plan(NO_QUEUE), "data1"), "open"), "alone it is the plan"
+
+
+def test_a_host_that_leaves_a_system_answers_its_gateway_until_somebody_ends_it() -> None:
+    gone = plan(regroup("app2", ["app", "hello", "staging"]))
+    after = text_of(gone, "app2", text_of(plan(), "app2"))
+    assert {"18000", "18001", "18100"} == {line.split("proto-dst ")[1].split()[0] for line in lines_in(after)}
+
+
+def lines_in(text: str) -> list[str]:
+    return firewall.lines_of(text, "open")
+
+
+def test_what_is_kept_stays_where_it_is() -> None:
+    """A second deploy changes nothing; a deploy back to the plan before keeps nothing."""
+    after = text_of(plan(NO_QUEUE), "data1", text_of(plan(), "data1"))
+    assert text_of(plan(NO_QUEUE), "data1", after) == after
+    assert text_of(plan(), "data1", after) == text_of(plan(), "data1")
+    one = plan(one_vm)
+    here = text_of(plan(one_vm, on_all("shop.services.api.env", {})), "edge1", text_of(one, "edge1"))
+    assert any("4222" in line for line in firewall.lines_of(here, "here"))
+
+
+def test_a_host_more_is_no_reason_to_keep_the_line_of_fewer() -> None:
+    fewer = plan(regroup("app2", ["app", "hello", "staging"]))
+    assert firewall.kept_lines(plan(), "data1", text_of(fewer, "data1")) == {"open": [], "here": []}
+    assert len(firewall.kept_lines(fewer, "data1", text_of(plan(), "data1"))["open"]) == 2
+
+
+def test_a_person_is_told_what_is_kept_and_what_takes_it_away() -> None:
+    (said,) = guard.kept(plan(NO_QUEUE), "data1", text_of(plan(), "data1"))
+    assert said.startswith("data1: still open, though no settings want it any more: 4222/tcp (shop.queue); ")
+    assert "pyinfra INVENTORY phases/secure.py -y" in said
+    assert guard.kept(plan(), "data1", text_of(plan(), "data1")) == []
+    assert guard.kept(plan(), "data1", "") == []

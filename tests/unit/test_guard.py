@@ -6,18 +6,19 @@ import importlib.util
 import io
 import json
 import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import Outcome
-from plans import good
+from plans import good, on_all
 
 from changeover import firewall, fleet, hardening
 from changeover.files import File
 from operations import guard
+from operations import run as run_module
 
 SCRIPT = Path(__file__).resolve().parents[2] / "operations/on_host/guard.py"
 Run = Callable[..., Outcome]
@@ -191,8 +192,8 @@ AS_IT_IS = {
 }
 
 
-def asked(run: Run, responses: dict[str, list[str]]) -> Outcome:
-    return run(guard.loaded, responses, plan=PLAN, who="data1", token="t")
+def asked(run: Run, responses: dict[str, list[str]], exact: bool = False) -> Outcome:
+    return run(guard.loaded, responses, plan=PLAN, who="data1", token="t", exact=exact)
 
 
 def test_nothing_is_loaded_when_all_is_there(run: Run) -> None:
@@ -222,3 +223,30 @@ def test_what_another_run_left_unconfirmed_goes_back_first(run: Run) -> None:
     done = asked(run, responses)
     told = [command.text for command in done.commands if "nft " not in command.text and "sshd" not in command.text]
     assert [text.split()[-1] for text in told if "changeover-guard" in text] == ["revert", "apply"]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_only_a_run_of_its_own_shuts_what_the_plan_does_not_open_any_more(run: Run, exact: bool) -> None:
+    wider = good()
+    on_all("fleet.firewall", {"open": [{"port": 9100}]})(wider)
+    was = firewall.rules(fleet.load(wider), "data1", [22])
+    there = {"sha256sum": [*states(SSHD), *states(was)], "&& cat /etc/nftables.conf": str(was.content).splitlines()}
+    done = asked(run, AS_IT_IS | {"nft list": [firewall.digest(was)]} | there, exact)
+    sent = [part for command in done.commands for part in json.loads(command.stdin or "{}").get("parts", [])]
+    written = [b64decode(file["content"]).decode() for part in sent for file in part["files"]]
+    assert [("9100" in text) for text in written] == ([False] if exact else [True])
+
+
+@pytest.mark.parametrize(
+    "words, exact",
+    [
+        (["phases/secure.py"], True),
+        (["phases/preflight.py", "phases/secure.py"], True),
+        (["deploy.py"], False),
+        (["phases/secure.py", "phases/services.py"], False),
+        ([], False),
+    ],
+)
+def test_a_run_of_its_own(words: list[str], exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_files", [Path(word) for word in words])
+    assert run_module.alone() == exact

@@ -156,6 +156,7 @@ def safety(asked):
     return {
         "sshd": sshd,
         "container": virtual.returncode == 0,
+        "rules_file": text("/etc/nftables.conf") if os.path.exists("/etc/nftables.conf") else "",
         "rules": words("nft", "list", "ruleset") if os.path.exists("/usr/sbin/nft") else "",
         "kernel": {key: " ".join(text(path).split()) for key, path in paths.items() if os.path.exists(path)},
         "apt": words("apt-config", "dump").splitlines(),
