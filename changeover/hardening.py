@@ -72,9 +72,10 @@ KEPT = ["docker", "containerd", "runc", "postgresql", "nginx", "redis", "nats-se
 
 def sshd_values(fleet: Fleet, said: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Keyword -> value of the drop-in: ours, and the team's on top. Argument `said`: what sshd -T says on the host."""
-    # A host that lets root in by no way at all stays so: ours is read first, and would open it.
-    root = {"PermitRootLogin": "no"} if list(said.get("permitrootlogin", [])) == ["no"] else {}
-    return {**SSH, **root, **fleet.sshd.settings}
+    # A host that lets root in less than ours stays so: ours is read first, and would open it.
+    root = list(said.get("permitrootlogin", []))
+    kept = {"PermitRootLogin": root[0]} if root in (["no"], ["forced-commands-only"]) else {}
+    return {**SSH, **kept, **fleet.sshd.settings}
 
 
 def sshd(fleet: Fleet, said: Mapping[str, Sequence[str]]) -> File:
@@ -82,15 +83,14 @@ def sshd(fleet: Fleet, said: Mapping[str, Sequence[str]]) -> File:
     return File(SSHD, render("sshd/changeover.conf.j2", values=sshd_values(fleet, said)))
 
 
-def wrong_sshd(fleet: Fleet, said: Mapping[str, Sequence[str]]) -> list[str]:
-    """Keywords that sshd reads otherwise than the drop-in says. Arguments as in sshd_values."""
-    known = {"prohibit-password": "without-password"}  # what sshd -T says for it
-    return [
-        keyword
-        for keyword, value in sshd_values(fleet, said).items()
-        if (found := said.get(keyword.lower()))
-        and not {value.lower(), known.get(value.lower())} & {one.lower() for one in found}
-    ]
+def wrong_sshd(fleet: Fleet, said: Mapping[str, Sequence[str]], meant: Mapping[str, Sequence[str]]) -> list[str]:
+    """Keywords that sshd reads otherwise than the drop-in says.
+
+    Arguments as in sshd_values; `meant`: what sshd -T says of the same files with the drop-in first. Both in sshd's
+    own words: it writes 2m as 120, and one line for each name of AllowUsers.
+    """
+    keywords = [(keyword, keyword.lower()) for keyword in sshd_values(fleet, said)]
+    return [one for one, key in keywords if key in meant and set(said.get(key, [])) != set(meant[key])]
 
 
 def sysctl_values(fleet: Fleet, container: bool) -> dict[str, str]:

@@ -12,10 +12,13 @@ GUARD = "/usr/local/sbin/changeover-guard"
 
 
 class SshdSettings(FactBase[dict[str, list[str]]]):
-    """What sshd reads in its files: keyword in small letters -> its values."""
+    """What sshd reads in its files: keyword in small letters -> its values; with `first`, a file that comes before."""
 
-    def command(self) -> str:
-        return "/usr/sbin/sshd -T 2>/dev/null || true"
+    def command(self, first: str = "") -> str:
+        if not first:
+            return "/usr/sbin/sshd -T 2>/dev/null || true"
+        whole = f'{{ echo "Include {first}"; cat /etc/ssh/sshd_config; }} > "$f" && /usr/sbin/sshd -T -f "$f"'
+        return f'f=$(mktemp) && {{ {whole}; rm -f "$f"; }} 2>/dev/null || true'
 
     @staticmethod
     def default() -> dict[str, list[str]]:

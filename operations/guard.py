@@ -123,11 +123,11 @@ def obeyed(fleet: Fleet) -> Generator[FunctionCommand]:
     + fleet: the shared settings
     """
     said = host.get_fact(SshdSettings)
-    wrong = hardening.wrong_sshd(fleet, said)
+    meant = host.get_fact(SshdSettings, first=hardening.SSHD)
     problems = [
-        f"{host.name}: sshd has {keyword} {' '.join(said[keyword.lower()])}, and {hardening.SSHD} says otherwise; in "
-        "/etc/ssh/sshd_config a line above the Include holds, or there is no Include: mend it there"
-        for keyword in wrong
+        f"{host.name}: sshd has {keyword} {' '.join(said.get(keyword.lower(), []))}, and {hardening.SSHD} says "
+        "otherwise; in /etc/ssh/sshd_config a line above the Include holds, or there is no Include: mend it there"
+        for keyword in hardening.wrong_sshd(fleet, said, meant)
     ]
     yield from flow.require._inner(problems=problems, fact="it does")
 

@@ -49,8 +49,8 @@ def test_sshd_is_as_the_data_says(fleet, machine, safety):
     if not fleet.plan.fleet.sshd.manage:
         pytest.skip("fleet.sshd.manage is False: sshd is the team's own")
     said = safety["sshd"]
-    wrong = hardening.wrong_sshd(fleet.plan.fleet, said)
-    check([f"{machine}: sshd has {keyword} {' '.join(said[keyword.lower()])}" for keyword in wrong])
+    wrong = hardening.wrong_sshd(fleet.plan.fleet, said, safety["sshd_meant"])
+    check([f"{machine}: sshd has {keyword} {' '.join(said.get(keyword.lower(), []))}" for keyword in wrong])
 
 
 def test_nobody_logs_in_with_a_password(machine, safety):

@@ -26,17 +26,35 @@ def test_sshd_takes_keys_only_and_the_teams_values_win() -> None:
 
 
 @pytest.mark.parametrize(
-    "before, after", [("yes", "prohibit-password"), ("without-password", "prohibit-password"), ("no", "no")]
+    "before, after",
+    [
+        ("yes", "prohibit-password"),
+        ("without-password", "prohibit-password"),
+        ("no", "no"),
+        ("forced-commands-only", "forced-commands-only"),
+    ],
 )
 def test_a_host_that_lets_no_root_in_stays_so(before: str, after: str) -> None:
     assert hardening.sshd_values(fleet(), {"permitrootlogin": [before]})["PermitRootLogin"] == after
 
 
+RIGHT = {key.lower(): [value] for key, value in hardening.SSH.items()} | {"permitrootlogin": ["without-password"]}
+
+
 def test_a_value_that_sshd_reads_otherwise_is_found() -> None:
-    right = {key.lower(): [value] for key, value in hardening.SSH.items()} | {"permitrootlogin": ["without-password"]}
-    assert hardening.wrong_sshd(fleet(), right) == []
-    assert hardening.wrong_sshd(fleet(), right | {"passwordauthentication": ["yes"]}) == ["PasswordAuthentication"]
-    assert hardening.wrong_sshd(fleet(), {}) == [], "what sshd does not know it does not do"
+    assert hardening.wrong_sshd(fleet(), RIGHT, RIGHT) == []
+    wrong = RIGHT | {"passwordauthentication": ["yes"]}
+    assert hardening.wrong_sshd(fleet(), wrong, RIGHT) == ["PasswordAuthentication"]
+    assert hardening.wrong_sshd(fleet(), {}, {}) == [], "what sshd does not know it does not do"
+
+
+def test_sshd_is_compared_in_its_own_words() -> None:
+    made = fleet(sshd={"settings": {"AllowUsers": "changeover admin", "LoginGraceTime": "2m", "MaxSessions": "5"}})
+    said = RIGHT | {"allowusers": ["changeover", "admin"], "logingracetime": ["120"], "maxsessions": ["5"]}
+    meant = said | {"allowusers": ["changeover", "admin", "changeover", "admin"]}  # read twice, by the Include too
+    assert hardening.wrong_sshd(made, said, meant) == []
+    before = {key: value for key, value in said.items() if key != "allowusers"} | {"maxsessions": ["10"]}
+    assert hardening.wrong_sshd(made, before, meant) == ["AllowUsers", "MaxSessions"], "no Include, or a line above it"
 
 
 def test_a_container_sets_nothing_of_its_machine() -> None:

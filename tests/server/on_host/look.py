@@ -14,6 +14,7 @@ import pwd
 import stat
 import subprocess
 import sys
+import tempfile
 
 
 def words(*command):
@@ -146,15 +147,12 @@ def name(lookup, number):
 
 def safety(asked):
     """Firewall, sshd, kernel, updates: as the running host has them, not as its files say."""
-    sshd = {}
-    for line in words("sshd", "-T").splitlines():
-        keyword, _, value = line.partition(" ")
-        sshd.setdefault(keyword, []).append(value)
     virtual = subprocess.run(["systemd-detect-virt", "-c"], capture_output=True, text=True, timeout=30)
     guard = "/usr/local/sbin/changeover-guard"
     paths = {key: f"/proc/sys/{key.replace('.', '/')}" for key in asked["kernel"]}
     return {
-        "sshd": sshd,
+        "sshd": sshd(),
+        "sshd_meant": sshd("/etc/ssh/sshd_config.d/10-changeover.conf"),
         "container": virtual.returncode == 0,
         "rules_file": text("/etc/nftables.conf") if os.path.exists("/etc/nftables.conf") else "",
         "rules": words("nft", "list", "ruleset") if os.path.exists("/usr/sbin/nft") else "",
@@ -169,6 +167,19 @@ def safety(asked):
         "exposure": {unit: exposure(unit) for unit in asked["exposure"]},
         "journal": words("systemd-analyze", "cat-config", "systemd/journald.conf").splitlines(),
     }
+
+
+def sshd(first=""):
+    """What sshd reads; with `first`, a file that comes before all others."""
+    with tempfile.NamedTemporaryFile("w") as whole:
+        if first:
+            whole.write(f"Include {first}\n{text('/etc/ssh/sshd_config')}")
+            whole.flush()
+        found = {}
+        for line in words("sshd", "-T", *(["-f", whole.name] if first else [])).splitlines():
+            keyword, _, value = line.partition(" ")
+            found.setdefault(keyword, []).append(value)
+        return found
 
 
 def exposure(unit):
