@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from changeover.files import File, render
-from changeover.networks import bridge, kept, ports, users
+from changeover.networks import BACK, FRONT, bridge, kept, ports, users
 from changeover.plan import Plan
 from changeover.settings import App
 
@@ -21,7 +21,7 @@ FILE = "/etc/nftables.conf"
 TABLE = "inet changeover"
 PEER_PORT = 22  # of sshd, among the hosts (changeover/hostconfig.py)
 DIGEST = "@digest@"  # where the rules' own digest goes: a running host says with it which rules it has
-CHAINS = ("open", "here")  # what a deploy adds to, and takes nothing from
+CHAINS = ("front", "open", "here")  # what a deploy adds to, and takes nothing from
 WHO = re.compile(r"(?:(?P<by>ip saddr|ip6 saddr|iifname) \{ (?P<names>[^}]*) \} )?(?P<what>[^#]*?)(?: comment .*)?")
 
 
@@ -54,7 +54,7 @@ def openings(plan: Plan, host: str) -> list[Open]:
             asking = users(plan, system, name, host)
             names = {one.name for user in asking for one in plan.hosts_of(*user)} | gateways_to(plan, system, name)
             others = tuple(one.address for one in plan.hosts.values() if one.name in names - {host})
-            inside = {bridge(of) for of, key in asking if any(one.name == host for one in plan.hosts_of(of, key))}
+            inside = {bridge(of, BACK) for of, key in asking if any(one.name == host for one in plan.hosts_of(of, key))}
             bridges = tuple(sorted(inside)) if kept(service) else ()
             found += [
                 Open(port, "tcp", others, host in names, f"{system}.{name}", bridges)
@@ -104,12 +104,32 @@ def rules(plan: Plan, host: str, ssh_ports: Sequence[int], was: str = "") -> Fil
 
 
 def chains(plan: Plan, host: str) -> dict[str, list[str]]:
-    """{chain: its lines} of what is open on a host, by the plan alone."""
+    """{chain: its lines} of a host, by the plan alone: what its pages may not ask, and what is open."""
     found = openings(plan, host)
+    pages = [bridge(system, FRONT) for system in plan.systems if plan.services_on(system, host)]
+    shut = f"{_in(sorted(pages))}meta l4proto tcp ct original ip daddr"
     return {
+        "front": [
+            f'{shut} {address} ct original proto-dst {port} counter drop comment "{why}"'
+            for address, port, why in (stores(plan) if pages else [])
+        ],
         "open": [f"{way}{_rule(one)}" for one in found for way in _from(one.sources)],
         "here": [f"{_in(one.bridges)}{_rule(one)}" for one in found if one.here and one.sources is not None],
     }
+
+
+def stores(plan: Plan) -> list[tuple[str, int, str]]:
+    """(address, port, name) of every database and broker of the fleet, but what fleet.firewall.open opens by name."""
+    opened = {(one.on, one.port) for one in plan.fleet.firewall.open}
+    return [
+        (host.address, port, f"{system}.{name}")
+        for system, settings in plan.systems.items()
+        for name, service in settings.services.items()
+        if kept(service)
+        for host in plan.hosts_of(system, name)
+        for port in ports(service)
+        if not {(group, port) for group in (None, *host.groups)} & opened
+    ]
 
 
 def kept_lines(plan: Plan, host: str, was: str) -> dict[str, list[str]]:

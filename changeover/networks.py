@@ -41,9 +41,9 @@ def texts_of(service: Service) -> list[str]:
 
 
 def network(plan: Plan, system: str, name: str) -> str:
-    """The network of a service on its hosts: `back` for databases, brokers and whatever asks another or is asked."""
+    """The network of a service on its hosts: `front` for what has routes, asks nobody and is asked by nobody."""
     service = plan.systems[system].services[name]
-    if kept(service) or asked(plan, system, service):
+    if not isinstance(service, App) or not service.routes or asked(plan, system, service):
         return BACK
     others = ((other, one) for other, settings in plan.systems.items() for one in settings.services.values())
     return BACK if any((system, name) in asked(plan, *other) for other in others) else FRONT
@@ -54,6 +54,11 @@ def asked(plan: Plan, system: str, service: Service) -> set[tuple[str, str]]:
     texts = texts_of(service)
     named = (word.partition(".") for text in texts for word in placeholders(text))
     found = {(system, name) for kind, _, name in named if kind == "address"}
+    found |= {
+        (system, name)  # by its name in their network, as compose has it: redis://redis:6379, or redis alone
+        for name, one in plan.systems[system].services.items()
+        if one is not service and any(re.search(rf"(?:^|//|[@,=\s]){name}(?:$|[:/,\s])", text) for text in texts)
+    }
     spelled = {(address, int(port)) for text in texts for address, port in SPELLED.findall(text)}
     if spelled:
         hosts = {host.address: host.name for host in plan.hosts.values()}
@@ -73,8 +78,8 @@ def kept(service: Service) -> bool:
     return isinstance(service, Postgres | Nats)
 
 
-def bridge(system: str) -> str:
-    """The interface of a system's network `back`: of a name that a firewall can know."""
-    name = f"br-{system}-{BACK[0]}"
-    short = f"br-{system[:5]}{hashlib.sha256(system.encode()).hexdigest()[:4]}-{BACK[0]}"
+def bridge(system: str, network: str) -> str:
+    """The interface of a network of a system: of a name that a firewall can know."""
+    name = f"br-{system}-{network[0]}"
+    short = f"br-{system[:5]}{hashlib.sha256(system.encode()).hexdigest()[:4]}-{network[0]}"
     return name if len(name) <= LONGEST else short

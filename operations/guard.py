@@ -142,7 +142,7 @@ def notes(plan: Plan, name: str, exact: bool) -> list[str]:
 
 def kept(plan: Plan, name: str, was: str) -> list[str]:
     """What of our file on a host no settings want any more, and what takes it away. Pure."""
-    lines = [line for some in firewall.kept_lines(plan, name, was).values() for line in some]
+    lines = [line for some in firewall.kept_lines(plan, name, was).values() for line in some if " accept" in line]
     found = ", ".join(dict.fromkeys(firewall.spoken(line) for line in lines))
     remedy = "when no way back needs it: pyinfra INVENTORY phases/secure.py -y"
     return [f"{name}: still open, though no settings want it any more: {found}; {remedy}"] if lines else []

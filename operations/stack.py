@@ -13,7 +13,7 @@ from pyinfra.api import FunctionCommand, deploy, operation
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
 from changeover.live import Live
-from changeover.networks import BACK, bridge
+from changeover.networks import bridge
 from changeover.secrets import Secrets
 from changeover.settings import App, Service
 from changeover.stack import ContainerSpec, containers, rolls_out
@@ -179,7 +179,7 @@ def stack_files(
         "compose/compose.yaml.j2",
         system=system,
         containers=in_file(specs),
-        networks={name: bridge(system) if name == BACK else "" for spec in specs for name in spec.body["networks"]},
+        networks={name: bridge(system, name) for spec in specs for name in spec.body["networks"]},
         secrets={f"{s.name}.{one.name}": path_of(base, s, one.name) for s in in_file(specs) for one in s.secrets},
         volumes=[volume for volume in volumes if not volume.startswith("/")],
     )

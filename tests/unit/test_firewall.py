@@ -31,9 +31,7 @@ def one_vm(hosts: Hosts) -> None:
 
 def lines(made: Plan, host: str, chain: str = "open") -> list[str]:
     """The rules of a chain."""
-    text = str(firewall.rules(made, host, [22]).content)
-    body = text.partition(f"\tchain {chain} {{\n")[2].partition("\n\t}")[0]
-    return [line.strip() for line in body.splitlines()]
+    return firewall.lines_of(str(firewall.rules(made, host, [22]).content), chain)
 
 
 def test_a_gateway_is_open_for_everybody_and_its_host_for_nothing_else() -> None:
@@ -210,7 +208,7 @@ def test_what_is_kept_stays_where_it_is() -> None:
 
 def test_a_host_more_is_no_reason_to_keep_the_line_of_fewer() -> None:
     fewer = plan(regroup("app2", ["app", "hello", "staging"]))
-    assert firewall.kept_lines(plan(), "data1", text_of(fewer, "data1")) == {"open": [], "here": []}
+    assert not any(firewall.kept_lines(plan(), "data1", text_of(fewer, "data1")).values())
     assert len(firewall.kept_lines(fewer, "data1", text_of(plan(), "data1"))["open"]) == 2
 
 
@@ -220,3 +218,29 @@ def test_a_person_is_told_what_is_kept_and_what_takes_it_away() -> None:
     assert "pyinfra INVENTORY phases/secure.py -y" in said
     assert guard.kept(plan(), "data1", text_of(plan(), "data1")) == []
     assert guard.kept(plan(), "data1", "") == []
+
+
+# --- pages ask no database, of any host
+
+
+def test_pages_reach_no_database_of_another_host() -> None:
+    """The engine sends their packets out under the host's own address, which the other host lets in."""
+    text = text_of(plan(), "app1")
+    before, _, after = text.partition("jump front")
+    assert "iifname" not in before.partition("chain forward")[2] and 'iifname "br-*" accept' in after
+    pages = 'iifname { "br-hello-f", "br-shop-f" } meta l4proto tcp ct original ip daddr 10.0.0.14 ct original'
+    assert firewall.lines_of(text, "front") == [
+        f'{pages} proto-dst 5432 counter drop comment "shop.db"',
+        f'{pages} proto-dst 4222 counter drop comment "shop.queue"',
+    ]
+
+
+def test_what_the_team_opens_by_name_is_open_for_pages_too() -> None:
+    made = plan(on_all("fleet.firewall", {"open": [{"port": 5432, "on": "data"}]}))
+    assert ["4222" in line for line in lines(made, "app1", "front")] == [True]
+    made = plan(on_all("fleet.firewall", {"open": [{"port": 5432, "on": "edge"}]}))
+    assert len(lines(made, "app1", "front")) == 2
+
+
+def test_a_host_without_services_has_no_pages() -> None:
+    assert lines(plan(), "edge1", "front") == []

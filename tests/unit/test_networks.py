@@ -33,9 +33,25 @@ def test_a_broker_that_nobody_asks_is_behind_all_the_same() -> None:
 
 @pytest.mark.parametrize("system", ["a", "hello", "tasktracker", "tasktracked", "x" * 31])
 def test_an_interface_has_a_name_that_fits(system: str) -> None:
-    name = bridge(system)
-    assert len(name) <= LONGEST and name.startswith("br-")
+    names = {bridge(system, network) for network in (BACK, FRONT)}
+    assert len(names) == 2 and all(len(name) <= LONGEST and name.startswith("br-") for name in names)
 
 
 def test_two_systems_have_two_interfaces() -> None:
-    assert bridge("tasktracker") != bridge("tasktracked")
+    assert bridge("tasktracker", BACK) != bridge("tasktracked", BACK)
+
+
+CACHE = {"layer": 2, "on": "app", "image": "{mirror}/library/redis:{release}", "port": 6379}
+
+
+def test_a_service_without_routes_is_behind_with_those_who_use_it_by_its_name() -> None:
+    made = plan(on_all("shop.services.redis", CACHE), on_all("shop.services.api.env", {"R": "redis://redis:6379"}))
+    assert of(made)["shop.redis"] == of(made)["shop.api"] == BACK
+
+
+@pytest.mark.parametrize(
+    "text, where", [("redis://redis:6379/0", BACK), ("redis", BACK), ("u@redis", BACK), ("/redis", FRONT), ("", FRONT)]
+)
+def test_a_page_that_names_a_service_of_its_system_is_behind(text: str, where: str) -> None:
+    made = plan(on_all("hello.services.redis", CACHE), on_all("hello.services.web.env", {"CACHE": text}))
+    assert of(made)["hello.web"] == where
