@@ -19,12 +19,13 @@ OWN_TMPFS = {Postgres: ["/var/run/postgresql"]}
 def confined(plan: Plan, system: str, name: str, service: Service) -> dict[str, Any]:
     """The keys of a container that confine it. Arguments: the plan; names of system and service; the service."""
     own = next((folders for kind, folders in OWN_TMPFS.items() if isinstance(service, kind)), [])
+    in_memory = {entry.partition(":")[0]: entry for entry in service.tmpfs}
     return {
         "security_opt": ["no-new-privileges:true"],
         "cap_drop": ["ALL"],
         "cap_add": list(service.capabilities),
         "read_only": service.read_only,
-        "tmpfs": list(dict.fromkeys([*service.tmpfs, *own])),
+        "tmpfs": list((in_memory | {one: in_memory.get(one, one) for one in own}).values()),
         "pids_limit": service.pids,
         "networks": [network(plan, system, name)],
     }

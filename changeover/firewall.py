@@ -21,7 +21,8 @@ FILE = "/etc/nftables.conf"
 TABLE = "inet changeover"
 PEER_PORT = 22  # of sshd, among the hosts (changeover/hostconfig.py)
 DIGEST = "@digest@"  # where the rules' own digest goes: a running host says with it which rules it has
-CHAINS = ("front", "open", "here")  # what a deploy adds to, and takes nothing from
+NUMBERS = {"vrrp": "112", "esp": "50", "ah": "51", "gre": "47", "igmp": "2"}  # nft 1.0 knows few by name
+ADDED = ("open", "here")  # chains that a deploy adds to, and takes nothing from
 WHO = re.compile(r"(?:(?P<by>ip saddr|ip6 saddr|iifname) \{ (?P<names>[^}]*) \} )?(?P<what>[^#]*?)(?: comment .*)?")
 
 
@@ -32,7 +33,7 @@ class Open:
     `here`: this host's own containers may; only those of `bridges` where some are named.
     """
 
-    port: int
+    port: int | None  # None: of a protocol without
     protocol: str
     sources: tuple[str, ...] | None
     here: bool
@@ -78,7 +79,11 @@ def reaches(plan: Plan, host: str) -> list[tuple[str, str, int]]:
     for other in plan.hosts.values():
         if other.name != host:
             peer = [PEER_PORT] if groups & set(other.groups) else []
-            mine = [one.port for one in openings(plan, other.name) if one.sources and own in one.sources]
+            mine = [
+                one.port
+                for one in openings(plan, other.name)
+                if one.port and one.protocol == "tcp" and one.sources and own in one.sources
+            ]
             found += [(other.name, other.address, port) for port in [*peer, *mine]]
     return found
 
@@ -98,7 +103,7 @@ def rules(plan: Plan, host: str, ssh_ports: Sequence[int], was: str = "") -> Fil
         ssh_ports=sorted(ssh_ports),
         ssh_from=_from([*firewall.ssh_from, *members] if firewall.ssh_from else None),
         containers=firewall.containers,
-        chains={name: (wanted[name], stay[name]) for name in CHAINS},
+        chains={name: (lines, stay.get(name, [])) for name, lines in wanted.items()},
     )
     return File(FILE, text.replace(DIGEST, hashlib.sha256(text.encode()).hexdigest()[:16]), mode="755")
 
@@ -139,8 +144,8 @@ def kept_lines(plan: Plan, host: str, was: str) -> dict[str, list[str]]:
     """
     wanted = chains(plan, host)
     return {
-        name: [line for line in dict.fromkeys(lines_of(was, name)) if not any(_covers(new, line) for new in new_lines)]
-        for name, new_lines in wanted.items()
+        name: [old for old in dict.fromkeys(lines_of(was, name)) if not any(_covers(new, old) for new in wanted[name])]
+        for name in ADDED
     }
 
 
@@ -154,7 +159,10 @@ def lines_of(text: str, chain: str) -> list[str]:
 def spoken(line: str) -> str:
     """A rule as a note names it: 4222/tcp (shop.queue)."""
     found = re.search(r"l4proto (\w+)(?: ct original proto-dst (\d+))?.* comment \"(.*)\"", line)
-    return f"{f'{found[2]}/' if found[2] else ''}{found[1]} ({found[3]})" if found else line
+    if not found:
+        return line
+    protocol = next((name for name, number in NUMBERS.items() if number == found[1]), found[1])
+    return f"{f'{found[2]}/' if found[2] else ''}{protocol} ({found[3]})"
 
 
 def _covers(new: str, old: str) -> bool:
@@ -176,7 +184,8 @@ def _within(one: str, other: str) -> bool:
 
 
 def _rule(one: Open) -> str:
-    return f'meta l4proto {one.protocol} ct original proto-dst {one.port} accept comment "{one.why}"'
+    port = f" ct original proto-dst {one.port}" if one.port else ""
+    return f'meta l4proto {NUMBERS.get(one.protocol, one.protocol)}{port} accept comment "{one.why}"'
 
 
 def _in(bridges: Sequence[str]) -> str:

@@ -25,12 +25,23 @@ PEER = "changeover"  # user that hosts log in as at each other (operations/host_
 
 
 class Opening(Strict):
-    """A port of something that these settings do not know: a registry, a VPN, an exporter that others ask."""
+    """A port or protocol of something that these settings do not know: a registry, a VPN, an exporter, keepalived."""
 
-    port: Port = Field(description="the port that is asked for from outside")
-    protocol: Literal["tcp", "udp"] = Field("tcp", description="of the port")
+    port: Port | None = Field(None, description="the port that is asked for from outside; of tcp and udp only")
+    protocol: Literal["tcp", "udp", "vrrp", "esp", "ah", "gre", "igmp"] = Field(
+        "tcp", description="of the port; or one that has none: a keepalived pair needs `vrrp`"
+    )
     on: str | None = Field(None, pattern=NAME, description="inventory group whose hosts open it; none: all hosts")
     sources: list[Network] = Field([], description="networks that may use it; none named: everybody")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Opening:
+        with_port = self.protocol in ("tcp", "udp")
+        if with_port and self.port is None:
+            raise ValueError(f"port is missing: {self.protocol} is opened port by port")
+        if not with_port and self.port is not None:
+            raise ValueError(f"port is not for {self.protocol}, which has none")
+        return self
 
 
 class Firewall(Strict):

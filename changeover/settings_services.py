@@ -15,8 +15,8 @@ from changeover.words import (
     ROUTE,
     Capability,
     Duration,
-    Folder,
     HttpPath,
+    InMemory,
     Port,
     Size,
     Variable,
@@ -123,7 +123,10 @@ class Container(Limits):
     read_only: bool = Field(
         True, description="its files cannot be changed: what it writes goes to volumes and to folders in memory"
     )
-    tmpfs: list[Folder] = Field(["/tmp"], description="folders in memory; they count as its memory")
+    tmpfs: list[InMemory] = Field(
+        ["/tmp"],
+        description="folders in memory; they count as its memory; `/tmp:exec` where programs are started from one",
+    )
     capabilities: list[Capability] = Field(
         [], description="rights of root that it keeps, such as NET_BIND_SERVICE; all others are dropped"
     )

@@ -16,6 +16,7 @@ RELEASE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 NAME = r"^[a-z][a-z0-9_]{0,30}$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FOLDER = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
+IN_MEMORY = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+(:exec)?$"
 HTTP_PATH = r"^/[A-Za-z0-9._~/?=&%+-]*$"
 SMOKE_PATH = r"^/([A-Za-z0-9._~/?=&%+-]|\{id\})*$"
 ROUTE = r"^/[a-z0-9_/-]*$"
@@ -42,6 +43,7 @@ PATTERNS = {
     NAME: "must be small letters, digits and _; 31 at most, first a letter",
     VARIABLE: "must be letters, digits and _; first no digit",
     FOLDER: "must be a folder from / on, of letters, digits and . _ -",
+    IN_MEMORY: "must be a folder from / on, as in /tmp, or /tmp:exec where programs are started from it",
     HTTP_PATH: "must be a path from / on, without spaces or quotes",
     SMOKE_PATH: "must be a path from / on, without spaces or quotes; {id} may be in it",
     ROUTE: "must be a path from / on, of small letters, digits and _ - /",
@@ -92,6 +94,7 @@ Size = Annotated[str, AfterValidator(_unit(SIZE, "M", "K", "G"))]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Release = Annotated[str, Field(pattern=RELEASE), AfterValidator(_no_latest)]
 Folder = Annotated[str, Field(pattern=FOLDER)]
+InMemory = Annotated[str, Field(pattern=IN_MEMORY)]
 HttpPath = Annotated[str, Field(pattern=HTTP_PATH)]
 Name = Annotated[str, Field(pattern=NAME)]
 Variable = Annotated[str, Field(pattern=VARIABLE)]

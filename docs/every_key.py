@@ -15,9 +15,9 @@ fleet = dict(
         # further ports
         open=[
             dict(
-                # the port that is asked for from outside
+                # the port that is asked for from outside; of tcp and udp only
                 port=9100,
-                # of the port
+                # of the port; or one that has none: a keepalived pair needs `vrrp`
                 protocol="tcp",
                 # inventory group whose hosts open it; none: all hosts
                 on="data",
@@ -167,7 +167,7 @@ shop = dict(
             uid=999,
             # its files cannot be changed: what it writes goes to volumes and to folders in memory
             read_only=True,
-            # folders in memory; they count as its memory
+            # folders in memory; they count as its memory; `/tmp:exec` where programs are started from one
             tmpfs=["/tmp"],
             # rights of root that it keeps, such as NET_BIND_SERVICE; all others are dropped
             capabilities=[],

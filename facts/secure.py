@@ -113,12 +113,16 @@ class OtherFirewalls(FactBase[Firewalls]):
     """What a firewall of ours would have to share the host with."""
 
     def command(self) -> str:
-        """Never fails. Rules of nftables count when the file is neither the package's own nor ours."""
+        """Never fails. Rules of nftables count when the file is neither the package's own nor ours.
+
+        Ours is also one with our table: a run that was killed before its confirmation did not write its name down.
+        """
         own = "dpkg-query -W -f '${Conffiles}\\n' nftables 2>/dev/null | grep -F \" $f \""
         return (
             "ufw status 2>/dev/null | grep -q 'Status: active' && echo ufw;"
             " systemctl is-active -q firewalld 2>/dev/null && echo firewalld;"
             ' f=/etc/nftables.conf; [ -e "$f" ] && ! grep -qxF "$f" /var/lib/changeover/written 2>/dev/null'
+            " && ! grep -q '^table inet changeover {' \"$f\""
             f' && ! {own} | grep -qF "$(md5sum < "$f" | cut -c1-32)" && echo "$f";'
             ' ip -o -4 address show 2>/dev/null | awk \'{split($4, a, "/"); print "card", a[1], $2}\'; true'
         )

@@ -13,8 +13,8 @@ from facts.compose import ComposePlan, compose_words, steady
 LOG_LINES = 20
 CONFINED = "read-only file system|operation not permitted|permission denied"
 HINT = (
-    "is it what the container may not do? folders to write to: tmpfs; its whole root: read_only; "
-    "rights of root: capabilities (docs/security.md)"
+    "is it what the container may not do? folders to write to: tmpfs, to start programs from: tmpfs with :exec; "
+    "its whole root: read_only; rights of root: capabilities (docs/security.md)"
 )
 
 

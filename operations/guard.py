@@ -60,6 +60,9 @@ def guarded(plan: Plan, name: str, token: str, exact: bool) -> None:
     ways = firewall.reaches(plan, name) if plan.fleet.firewall.manage else []
     within = plan.fleet.confirm_within
     reached(name="what the hosts need of each other gets through", ways=ways, within=within)
+    if plan.fleet.firewall.manage:
+        # Before the confirmation: a host that reboots just after it must load them.
+        units.enabled(name=f"{NFTABLES} is loaded at boot", unit=NFTABLES)
     flow.barrier(name="every host has looked")
     confirmed(name="a fresh connection confirms them", token=token, within=within)
     if plan.fleet.firewall.manage:
@@ -142,7 +145,7 @@ def notes(plan: Plan, name: str, exact: bool) -> list[str]:
 
 def kept(plan: Plan, name: str, was: str) -> list[str]:
     """What of our file on a host no settings want any more, and what takes it away. Pure."""
-    lines = [line for some in firewall.kept_lines(plan, name, was).values() for line in some if " accept" in line]
+    lines = [line for some in firewall.kept_lines(plan, name, was).values() for line in some]
     found = ", ".join(dict.fromkeys(firewall.spoken(line) for line in lines))
     remedy = "when no way back needs it: pyinfra INVENTORY phases/secure.py -y"
     return [f"{name}: still open, though no settings want it any more: {found}; {remedy}"] if lines else []

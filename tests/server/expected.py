@@ -83,7 +83,7 @@ def container(plan: Plan, system: str, machine: str, spec: ContainerSpec) -> Exp
         capabilities=tuple(sorted(service.capabilities)),
         read_only=service.read_only,
         pids=service.pids,
-        tmpfs=frozenset(service.tmpfs),
+        tmpfs=frozenset(entry.partition(":")[0] for entry in service.tmpfs),
         command=spec.body.get("command"),
         health=health(check["test"], **times) if check else None,
         labels={**labels, "com.docker.compose.project": system} | ({"changeover.slot": slot} if slot else {}),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from facts import files, gateway, host, postgres, units
+from facts import files, gateway, host, postgres, secure, units
 from facts.compose import ComposePlan, steady
 
 
@@ -233,3 +233,23 @@ def test_each_url_is_asked_here_under_its_own_name(site: int) -> None:
     assert found[good] == "200" and found[wrong] == "404"
     assert "ConnectionRefused" in found[closed] and " " not in found[closed]
     assert gateway.Answers().default() == {}
+
+
+@pytest.mark.parametrize(
+    "text, foreign", [("table inet other {\n}\n", True), ("x\ntable inet changeover {\n", False), (None, False)]
+)
+def test_a_file_with_our_table_is_no_other_firewall(tmp_path: Path, text: str | None, foreign: bool) -> None:
+    """Also where the run that wrote it was killed before it could write down that it did."""
+    file = tmp_path / "nftables.conf"
+    if text is not None:
+        file.write_text(text)
+    command = secure.OtherFirewalls().command().replace("/etc/nftables.conf", str(file))
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 0 and (str(file) in run.stdout.splitlines()) == foreign
+
+
+def test_rules_of_ours_are_read_whole_and_others_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "nftables.conf"
+    file.write_text("# x\ntable inet changeover {\n\tchain open {\n\t}\n}\n")
+    assert ask(secure.RulesFile(), path=str(file), table="inet changeover") == file.read_text()
+    assert ask(secure.RulesFile(), path=str(file), table="inet other") == ""

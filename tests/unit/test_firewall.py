@@ -100,6 +100,11 @@ def test_a_service_on_several_hosts_is_asked_on_the_first() -> None:
         ({"port": 5000}, ['meta l4proto tcp ct original proto-dst 5000 accept comment "fleet.firewall.open"']),
         ({"port": 51820, "protocol": "udp", "on": "edge"}, []),
         (
+            {"protocol": "vrrp", "sources": ["10.0.0.9"]},
+            ['ip saddr { 10.0.0.9/32 } meta l4proto 112 accept comment "fleet.firewall.open"'],
+        ),
+        ({"protocol": "esp"}, ['meta l4proto 50 accept comment "fleet.firewall.open"']),
+        (
             {"port": 9100, "sources": ["10.0.0.0/24", "10.0.0.7", "fd00::/8"]},
             [
                 f"{family} meta l4proto tcp ct original proto-dst 9100 accept comment \"fleet.firewall.open\""
@@ -150,6 +155,8 @@ def test_what_hosts_reach_of_each_other_is_what_is_open_for_them() -> None:
     found = firewall.reaches(made, "app1")
     assert ("data1", "10.0.0.14", 5432) in found and ("data1", "10.0.0.14", 22) in found
     assert not [way for way in found if way[2] in (443, 18000)]
+    own = [{"port": 161, "protocol": "udp", "sources": ["10.0.0.14"]}, {"protocol": "vrrp", "sources": ["10.0.0.14"]}]
+    assert firewall.reaches(plan(on_all("fleet.firewall", {"open": own})), "data1") == firewall.reaches(made, "data1")
 
 
 @pytest.mark.parametrize(
@@ -240,6 +247,13 @@ def test_what_the_team_opens_by_name_is_open_for_pages_too() -> None:
     assert ["4222" in line for line in lines(made, "app1", "front")] == [True]
     made = plan(on_all("fleet.firewall", {"open": [{"port": 5432, "on": "edge"}]}))
     assert len(lines(made, "app1", "front")) == 2
+
+
+def test_what_pages_may_ask_is_as_the_plan_says_at_once() -> None:
+    """A port that is opened by name is open, whatever the file of before says."""
+    made = plan(on_all("fleet.firewall", {"open": [{"port": 5432, "on": "data"}]}))
+    kept = firewall.lines_of(text_of(made, "app1", text_of(plan(), "app1")), "front")
+    assert kept == lines(made, "app1", "front") != lines(plan(), "app1", "front")
 
 
 def test_a_host_without_services_has_no_pages() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import io
 import json
 import sys
@@ -250,3 +251,17 @@ def test_only_a_run_of_its_own_shuts_what_the_plan_does_not_open_any_more(run: R
 def test_a_run_of_its_own(words: list[str], exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "_files", [Path(word) for word in words])
     assert run_module.alone() == exact
+
+
+def test_the_rules_are_loaded_at_boot_before_they_are_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that reboots between the two would come up without a firewall."""
+    told: list[str] = []
+    for module, name in ((guard.units, "enabled"), (guard.units, "running"), (guard, "confirmed"), (guard, "loaded")):
+        monkeypatch.setattr(module, name, lambda *_, _op=name, **values: told.append(f"{_op} {values.get('unit')}"))
+    for module, name in ((guard.flow, "require"), (guard.flow, "barrier"), (guard, "reached"), (guard, "obeyed")):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+    monkeypatch.setattr(guard, "problems", lambda *_: [])
+    monkeypatch.setattr(guard, "notes", lambda *_: [])
+    inspect.unwrap(guard.guarded)(PLAN, "data1", "t", exact=False)
+    order = [told.index(one) for one in ("loaded None", "enabled nftables.service", "confirmed None")]
+    assert order == sorted(order)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from changeover.confine import confined
 from changeover.networks import BACK, FRONT, LONGEST, bridge, network
 from changeover.plan import Plan
 from tests.unit.test_firewall import on_all, plan
@@ -55,3 +56,12 @@ def test_a_service_without_routes_is_behind_with_those_who_use_it_by_its_name() 
 def test_a_page_that_names_a_service_of_its_system_is_behind(text: str, where: str) -> None:
     made = plan(on_all("hello.services.redis", CACHE), on_all("hello.services.web.env", {"CACHE": text}))
     assert of(made)["hello.web"] == where
+
+
+def test_folders_in_memory_may_hold_programs() -> None:
+    folders = ["/tmp:exec", "/cache", "/var/run/postgresql:exec"]
+    made = plan(on_all("shop.services.db.tmpfs", folders))
+    assert confined(made, "shop", "db", made.systems["shop"].services["db"])["tmpfs"] == folders
+    plain = plan()
+    own = confined(plain, "shop", "db", plain.systems["shop"].services["db"])["tmpfs"]
+    assert own == ["/tmp", "/var/run/postgresql"]
