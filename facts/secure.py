@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
+from changeover.firewall_before import shutting
+
 GUARD = "/usr/local/sbin/changeover-guard"
 
 
@@ -124,6 +126,8 @@ class OtherFirewalls(FactBase[Firewalls]):
             ' f=/etc/nftables.conf; [ -e "$f" ] && ! grep -qxF "$f" /var/lib/changeover/written 2>/dev/null'
             " && ! grep -q '^table inet changeover {' \"$f\""
             f' && ! {own} | grep -qF "$(md5sum < "$f" | cut -c1-32)" && echo "$f";'
+            " systemctl is-enabled -q netfilter-persistent 2>/dev/null && echo netfilter-persistent;"
+            " nft list ruleset 2>/dev/null | sed 's/^/nft:/';"
             ' ip -o -4 address show 2>/dev/null | awk \'{split($4, a, "/"); print "card", a[1], $2}\'; true'
         )
 
@@ -133,7 +137,27 @@ class OtherFirewalls(FactBase[Firewalls]):
 
     def process(self, output: list[str]) -> Firewalls:
         cards = [line.split() for line in output if line.startswith("card ")]
-        return Firewalls(
-            tuple(line for line in output if not line.startswith("card ")),
-            {address: card for _, address, card in cards},
-        )
+        others = [line for line in output if not line.startswith(("card ", "nft:"))]
+        if not {"ufw", "firewalld"} & {*others}:  # whose tables go with them
+            others += [f"table {one}" for one in shutting([line[4:] for line in output if line.startswith("nft:")])]
+        return Firewalls(tuple(others), {address: card for _, address, card in cards})
+
+
+class Listening(FactBase[list[tuple[int, str, str]]]):
+    """(port, tcp or udp, program) of what listens for others than the host itself."""
+
+    def command(self) -> str:
+        return "ss -Hlntup 2>/dev/null; true"
+
+    @staticmethod
+    def default() -> list[tuple[int, str, str]]:
+        return []
+
+    def process(self, output: list[str]) -> list[tuple[int, str, str]]:
+        found = []
+        for words in (line.split() for line in output):
+            address, _, port = words[4].rpartition(":") if len(words) > 5 else ("", "", "")
+            if port.isdigit() and not address.startswith(("127.", "[::1]", "[::ffff:127.")):
+                program = words[6].partition('(("')[2].partition('"')[0] if len(words) > 6 else ""
+                found.append((int(port), words[0], program))
+        return found

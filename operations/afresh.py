@@ -40,16 +40,22 @@ def reached(ways: Sequence[tuple[str, str, int]], within: str) -> Generator[Func
     + ways: (name of the other host, its address, port)
     + within: time until the hosts go back
     """
-    asked = {f"{address}:{port}": name for name, address, port in ways if name in CHANGED}
+    mine = host.name in CHANGED  # it may be new: do the others know it?
+    asked = {f"{address}:{port}": name for name, address, port in ways if mine or name in CHANGED}
     if not asked:
         host.noop("no rules have changed")
         return
 
     def go(state: Any, host: Any) -> bool:
         done, said = shell(host, ["python3", "-c", REACH, *asked], LIMIT)
+        here = {one.name for one in state.activated_hosts if state.is_host_in_limit(one)}
         lost = [line for line in said if line] if done else list(asked)
+        for name in dict.fromkeys(asked[way] for way in lost if done and asked[way] not in here):
+            # Its rules are as they were, and nothing of this run mends or undoes them.
+            flow.note(f"{name}'s firewall does not know {host.name} yet: run without --limit (or is {name} down?)")
+        lost = [way for way in lost if not done or asked[way] in here]
         lines = [
-            f"{host.name}: nothing comes back from {asked.get(way, '')} ({way}) under the new rules" for way in lost
+            f"{host.name}: nothing comes back from {asked[way]} ({way}) under the new rules" for way in lost
         ]
         remedy = (
             f"every host goes back to its old rules by itself, within {within}; do hosts come from the addresses "

@@ -15,11 +15,21 @@ from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
 
 from changeover import firewall, hardening
 from changeover.files import File, render
+from changeover.firewall_before import remedy, silenced
 from changeover.plan import Plan
 from changeover.settings import Fleet
 from changeover.words import whole_seconds
 from facts.files import FileStates
-from facts.secure import GUARD, Firewalls, GuardWaits, OtherFirewalls, RulesFile, RulesLoaded, SshdSettings
+from facts.secure import (
+    GUARD,
+    Firewalls,
+    GuardWaits,
+    Listening,
+    OtherFirewalls,
+    RulesFile,
+    RulesLoaded,
+    SshdSettings,
+)
 from operations import flow, units
 from operations.afresh import CHANGED, confirmed, reached
 from operations.files import ON_HOST
@@ -137,18 +147,25 @@ def obeyed(fleet: Fleet) -> Generator[FunctionCommand]:
 
 def notes(plan: Plan, name: str, exact: bool) -> list[str]:
     """What a person should know of a host's firewall before it is changed. Arguments as in guarded."""
+    was = host.get_fact(RulesFile, path=firewall.FILE, table=firewall.TABLE)
+    loaded = host.get_fact(RulesLoaded, table=firewall.TABLE)
     if not plan.fleet.firewall.manage:
-        return []
-    was = "" if exact else host.get_fact(RulesFile, path=firewall.FILE, table=firewall.TABLE)
-    return kept(plan, name, was)
+        file = f" && mv {firewall.FILE} {firewall.FILE}.changeover" if was else ""
+        line = "fleet.firewall.manage is False, and rules of before are in force"
+        return [f"{name}: {line}; to end them: nft delete table {firewall.TABLE}{file}"] if loaded else []
+    if not loaded:
+        ports = [int(port) for port in host.get_fact(SshdSettings).get("port", ["22"])]
+        listening = host.get_fact(Listening)
+        return silenced(plan, name, ports, listening)
+    return [] if exact else kept(plan, name, was)
 
 
 def kept(plan: Plan, name: str, was: str) -> list[str]:
     """What of our file on a host no settings want any more, and what takes it away. Pure."""
     lines = [line for some in firewall.kept_lines(plan, name, was).values() for line in some]
     found = ", ".join(dict.fromkeys(firewall.spoken(line) for line in lines))
-    remedy = "when no way back needs it: pyinfra INVENTORY phases/secure.py -y"
-    return [f"{name}: still open, though no settings want it any more: {found}; {remedy}"] if lines else []
+    end = "when no way back needs it: pyinfra INVENTORY phases/secure.py -y"
+    return [f"{name}: still open, though no settings want it any more: {found}; {end}"] if lines else []
 
 
 def problems(plan: Plan, name: str) -> list[str]:
@@ -163,17 +180,12 @@ def refusals(plan: Plan, name: str, found: Firewalls) -> list[str]:
     card = found.cards.get(plan.hosts[name].address, "")
     patterns = plan.fleet.firewall.containers
     taken = [p for p in patterns if card == p or p.endswith("*") and card.startswith(p[:-1])] if card else []
-    remedy = {
-        "ufw": "ufw disable",
-        "firewalld": "systemctl disable --now firewalld",
-        firewall.FILE: f"mv {firewall.FILE} {firewall.FILE}.before (and name what it opens in fleet.firewall.open)",
-    }
     return [
         *(
-            f"{name}: has rules of its own ({other}); run: {remedy[other]}; or leave the firewall to it: "
-            "fleet.firewall.manage False"
+            f"{name}: has rules of its own ({other}); name what they open in fleet.firewall.open and run: {end}; or "
+            "leave the firewall to them: fleet.firewall.manage False"
             for other in found.others
-            if other in remedy
+            if (end := remedy(other))
         ),
         *(
             f"{name}: its network card {card} is named like the engine's networks ({pattern}), and would be open like "

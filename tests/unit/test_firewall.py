@@ -163,8 +163,8 @@ def test_what_hosts_reach_of_each_other_is_what_is_open_for_them() -> None:
     "found, says",
     [
         (Firewalls((), {"10.0.0.12": "eth0"}), []),
-        (Firewalls(("ufw",), {}), ["app1: has rules of its own (ufw); run: ufw disable; or leave"]),
-        (Firewalls(("/etc/nftables.conf",), {}), ["app1: has rules of its own (/etc/nftables.conf); run: mv "]),
+        (Firewalls(("ufw",), {}), ["app1: has rules of its own (ufw); name what they open in "]),
+        (Firewalls(("/etc/nftables.conf",), {}), ["app1: has rules of its own (/etc/nftables.conf); name what they "]),
         (Firewalls((), {"10.0.0.12": "br-lan"}), ["app1: its network card br-lan is named like the engine's"]),
         (Firewalls((), {"10.9.9.9": "br-lan"}), []),
     ],
