@@ -79,11 +79,7 @@ def reaches(plan: Plan, host: str) -> list[tuple[str, str, int]]:
     for other in plan.hosts.values():
         if other.name != host:
             peer = [PEER_PORT] if groups & set(other.groups) else []
-            mine = [
-                one.port
-                for one in openings(plan, other.name)
-                if one.port and one.protocol == "tcp" and one.sources and own in one.sources
-            ]
+            mine = [one.port for one in openings(plan, other.name) if one.port and own in (one.sources or ())]
             found += [(other.name, other.address, port) for port in [*peer, *mine]]
     return found
 

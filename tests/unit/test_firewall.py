@@ -155,8 +155,6 @@ def test_what_hosts_reach_of_each_other_is_what_is_open_for_them() -> None:
     found = firewall.reaches(made, "app1")
     assert ("data1", "10.0.0.14", 5432) in found and ("data1", "10.0.0.14", 22) in found
     assert not [way for way in found if way[2] in (443, 18000)]
-    own = [{"port": 161, "protocol": "udp", "sources": ["10.0.0.14"]}, {"protocol": "vrrp", "sources": ["10.0.0.14"]}]
-    assert firewall.reaches(plan(on_all("fleet.firewall", {"open": own})), "data1") == firewall.reaches(made, "data1")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +215,15 @@ def test_a_host_more_is_no_reason_to_keep_the_line_of_fewer() -> None:
     fewer = plan(regroup("app2", ["app", "hello", "staging"]))
     assert not any(firewall.kept_lines(plan(), "data1", text_of(fewer, "data1")).values())
     assert len(firewall.kept_lines(fewer, "data1", text_of(plan(), "data1"))["open"]) == 2
+
+
+def test_a_network_fewer_that_asks_is_kept() -> None:
+    """On one host: the second system asks the first one's database no more."""
+    asks = on_all("hello.services.web.env", {"QUEUE": "nats://10.0.0.11:4222"})
+    made, fewer = plan(one_vm, asks), plan(one_vm)
+    kept = firewall.kept_lines(fewer, "edge1", text_of(made, "edge1"))["here"]
+    assert [line.partition(" meta")[0] for line in kept] == ['iifname { "br-hello-b", "br-shop-b" }']
+    assert firewall.kept_lines(made, "edge1", text_of(fewer, "edge1"))["here"] == []
 
 
 def test_a_person_is_told_what_is_kept_and_what_takes_it_away() -> None:

@@ -147,3 +147,11 @@ def test_a_silent_host_outside_the_run_is_said(
     done = run(afresh.reached, ways=WAYS, within="90s")
     assert done.failed == failed and len(flow.NOTES) == notes
     assert all("data9's firewall does not know @fake/one yet: run without --limit" in line for line in flow.NOTES)
+
+
+def test_a_note_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host is asked when a run is planned, and again when it runs."""
+    monkeypatch.setattr(flow, "NOTES", [])
+    flow.note("x")
+    flow.note("x")
+    assert flow.NOTES == ["x"]

@@ -20,6 +20,7 @@ def test_what_asks_or_is_asked_is_behind() -> None:
     found = of(plan())
     assert {found[one] for one in ("shop.db", "shop.queue", "shop.api")} == {BACK}
     assert found["hello.web"] == FRONT
+    assert found["shop.clock"] == BACK, "no routes: others may know it by its name, from inside their image"
 
 
 @pytest.mark.parametrize("key", ["env", "secrets", "secret_env"])
