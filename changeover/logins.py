@@ -12,11 +12,12 @@ import hmac
 import re
 import unicodedata
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from changeover.settings import Postgres
 
+MARK = "changeover"  # the comment on each login that was made here: others may be named as ours are
 ROUNDS = 4096  # PostgreSQL's own number
 SLOW = 200_000  # rounds for the name: whoever reads it cannot try many passwords on it
 QUIET = [  # no text of a statement goes to the server's log
@@ -35,9 +36,12 @@ def login(owner: str, password: str) -> str:
     return f"{owner}_{hashlib.pbkdf2_hmac('sha256', password.encode(), owner.encode(), SLOW).hex()[:4]}"
 
 
-def is_login(owner: str, role: str) -> bool:
-    """Whether a role is one of an owner's logins, or the owner itself."""
-    return re.fullmatch(rf"{re.escape(owner)}(_[0-9a-f]{{4}})?", role) is not None
+def is_login(owner: str, role: str, ours: Collection[str]) -> bool:
+    """Whether a role is one of an owner's logins, or the owner itself.
+
+    A team's own shop_2024 is named as ours are, and is none. Arguments: the owner; the role; those that are marked.
+    """
+    return role == owner or role in ours and re.fullmatch(rf"{re.escape(owner)}_[0-9a-f]{{4}}", role) is not None
 
 
 def verifier(password: str, salt: bytes) -> str:
@@ -63,6 +67,7 @@ def setup_sql(service: Postgres, role: str, password: str, superuser: str) -> st
         _created(owner),
         f'alter role "{owner}" nosuperuser nocreatedb nocreaterole;',
         _created(role),
+        f"comment on role \"{role}\" is '{MARK}';",
         f"alter role \"{role}\" login inherit nosuperuser nocreatedb nocreaterole password '{password}';",
         f'grant "{owner}" to "{role}";',
         f"alter role \"{role}\" set role = '{owner}';",  # what it makes is the owner's

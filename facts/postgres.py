@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
+from changeover.logins import MARK
+
+FOLDER = "/var/run/postgresql"  # in memory, and the server's own (changeover/confine.py)
+
 
 @dataclass(frozen=True)
 class Database:
-    """`login`, `superuser`: these can log in with the wanted passwords. `logins`: all roles that may log in.
+    """`login`, `superuser`: these can log in with the wanted passwords; `why`: what psql said where the login cannot.
 
-    `version`: Alembic's, empty before the first upgrade.
+    `logins`: all roles that may log in; `ours`: those that are marked as made here. `version`: Alembic's, empty before
+    the first upgrade.
     """
 
     login: bool = False
@@ -21,11 +27,13 @@ class Database:
     extensions: tuple[str, ...] = ()
     version: str = ""
     logins: tuple[str, ...] = ()
+    ours: tuple[str, ...] = ()
+    why: str = ""
 
 
 class DatabaseState(FactBase[Database]):
-    """One look into a container. The passwords of the login and of the superuser come on stdin (`_stdin=`), a line
-    each, so that they are in no argv.
+    """One look into a container. The passwords of the login and of the superuser come on stdin (`_stdin=`), as
+    passfile() writes them, so that they are in no argv and in no variable.
     """
 
     def requires_command(self, container: str, database: str, role: str) -> str:
@@ -37,16 +45,18 @@ class DatabaseState(FactBase[Database]):
         The logins go to the container's own address: on its loopback the official image trusts everybody.
         """
         tried = {role: "login", "postgres": "superuser"}
-        script = "".join(
-            "IFS= read -r PGPASSWORD; export PGPASSWORD; "
-            f"psql -w -h $(hostname -i) -U {name} -d {database} -Atqc \"select '{word} ok'\" 2>/dev/null; "
-            for name, word in tried.items()
-        ) + (
-            "unset PGPASSWORD; "
+        script = (
+            f"umask 077; PGPASSFILE=$(mktemp {FOLDER}/.pass.XXXXXX) && export PGPASSFILE && cat > $PGPASSFILE; "
+            + "".join(
+                f"psql -w -h $(hostname -i) -U {name} -d {database} -Atqc \"select 'ok'\" 2>&1 | sed 's/^/{word} /'; "
+                for name, word in tried.items()
+            )
+            + "rm -f $PGPASSFILE; unset PGPASSFILE; "
             f"psql -U postgres -d {database} -Atq -v ON_ERROR_STOP=0 "
             "-c \"select 'owner ' || pg_get_userbyid(datdba) from pg_database where datname = current_database()\" "
             "-c \"select 'extension ' || extname from pg_extension\" "
             "-c \"select 'role ' || rolname from pg_roles where rolcanlogin order by 1\" "
+            f"-c \"select 'ours ' || rolname from pg_roles where shobj_description(oid, 'pg_authid') = '{MARK}'\" "
             "-c \"select 'version ' || version_num from alembic_version\" 2>/dev/null"
         )
         return f"docker exec -i {shlex.quote(container)} sh -c {shlex.quote(script)} 2>/dev/null || true"
@@ -59,10 +69,18 @@ class DatabaseState(FactBase[Database]):
         pairs = [line.partition(" ")[::2] for line in output]
         first = {key: value for key, value in reversed(pairs)}
         return Database(
-            login=first.get("login") == "ok",
-            superuser=first.get("superuser") == "ok",
+            login=("login", "ok") in pairs,
+            superuser=("superuser", "ok") in pairs,
             owner=first.get("owner", ""),
             extensions=tuple(value for key, value in pairs if key == "extension"),
             version=",".join(sorted(value for key, value in pairs if key == "version")),
             logins=tuple(value for key, value in pairs if key == "role"),
+            ours=tuple(value for key, value in pairs if key == "ours"),
+            why=" ".join(value.strip() for key, value in pairs if key == "login" and value != "ok"),
         )
+
+
+def passfile(passwords: Mapping[str, str]) -> str:
+    """The lines of a file that psql takes passwords from (PostgreSQL's documentation, 34.16). Argument: {role: its}."""
+    kept = {role: password.replace("\\", "\\\\").replace(":", "\\:") for role, password in passwords.items()}
+    return "".join(f"*:*:*:{role}:{password}\n" for role, password in kept.items())

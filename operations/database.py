@@ -18,10 +18,11 @@ from changeover.stack import containers, new_release, wanted_release
 from changeover.strategy import strategy
 from changeover.words import whole_seconds
 from facts.compose import compose_words
-from facts.postgres import Database, DatabaseState
+from facts.postgres import Database, DatabaseState, passfile
 from operations import flow, lease
 from operations.stack import files_of_containers, given
 
+WRONG = "password authentication failed"  # the server's words
 END = 30  # seconds in which a migration's client ends when it is told to
 
 
@@ -93,7 +94,7 @@ class Login:
             container=container,
             database=service.database,
             role=self.role,
-            _stdin=f"{self.password}\n{self.superuser}",
+            _stdin=passfile({self.role: self.password, "postgres": self.superuser}),
         )
 
 
@@ -126,18 +127,27 @@ def prepared(container: str, service: Postgres, login: Login) -> Generator[Strin
     """
     state = login.state(host, container, service)
     missing = [e for e in service.extensions if e not in state.extensions]
-    if state.login and state.superuser and state.owner == service.owner and not missing:
+    marked = login.role in state.ours
+    if state.login and state.superuser and state.owner == service.owner and marked and not missing:
         host.noop(f"{login} logs in, {service.owner} owns {service.database}")
         return
     if login.role in state.logins and not state.login:
-        yield flow.failure(taken(service, login))
+        yield flow.failure(taken(service, login, state.why))
         return
     made = [logins.verifier(password, os.urandom(16)) for password in (login.password, login.superuser)]
     yield StringCommand(psql(container, service.database), _stdin=logins.setup_sql(service, login.role, *made))
 
 
-def taken(service: Postgres, login: Login) -> list[str]:
-    """What a person reads when two passwords belong to one login: once in 65536 changes."""
+def taken(service: Postgres, login: Login, why: str) -> list[str]:
+    """What a person reads when a login is there and does not work. Arguments: settings; login; what psql said.
+
+    Two passwords belong to one login once in 65536 changes, or a role of a team's own is named so.
+    """
+    if WRONG not in why:
+        return [
+            f"{login} cannot log in to {service.database}, and its password is not why: {why or 'psql said nothing'}",
+            "nothing was changed; when that is mended (connections used up? pg_hba.conf?), run the same again",
+        ]
     return [
         f"{login} is there with another password than {service.owner_secret} now has; what serves may log in with it",
         f"nothing was changed; give {service.owner_secret} another value, that of another login, and run again",

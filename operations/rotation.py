@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
+from pyinfra.api.state import StateStage
 
 from changeover import logins
 from changeover.live import Live
@@ -18,7 +19,7 @@ from changeover.settings import Postgres
 from changeover.stack import ContainerSpec, containers, rolls_out
 from facts.compose import SlotConfigs
 from facts.host import SystemState
-from operations import compose, flow
+from operations import compose, flow, serving
 from operations.database import Login, psql
 from operations.files import tree
 from operations.host_command import BINARY
@@ -46,6 +47,9 @@ def renewed(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     if not found:
         return
     files, directories = stack_files(plan, system, specs, found)
+    # What was gone back to meanwhile is no idle slot: it would be stopped, and made anew.
+    wanted = serving.served(plan, system, live)
+    serving.unchanged(name=f"{system}: what serves is what this run confirmed", wanted=wanted)
     tree(name=f"{system}: secrets of the idle slots", files=files[1:], directories=directories)
     if any(spec.variables for spec in found):
         remade(
@@ -57,7 +61,7 @@ def renewed(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
 
 
 @deploy("rotation")
-def locked(plan: Plan, system: str, name: str, secrets: Secrets) -> None:
+def locked(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) -> None:
     """No login of this host's databases works but those of the new passwords. Arguments: as in renewed."""
     for key, service in plan.services_on(system, name).items():
         if isinstance(service, Postgres):
@@ -67,6 +71,7 @@ def locked(plan: Plan, system: str, name: str, secrets: Secrets) -> None:
                 container=f"{system}-{key}-1",
                 service=service,
                 login=Login(system, service, secrets),
+                wanted=serving.served(plan, system, live, secrets),
             )
 
 
@@ -104,7 +109,7 @@ def remade(system: str, directory: str, wanted: dict[str, str]) -> Generator[Str
 
 @operation()
 def only(
-    system: str, container: str, service: Postgres, login: Login
+    system: str, container: str, service: Postgres, login: Login, wanted: serving.Served
 ) -> Generator[StringCommand | FunctionCommand]:
     """
     Of a database's owner and its logins, this one alone can log in; sessions of the others are ended.
@@ -113,13 +118,15 @@ def only(
     + container: the postgres container
     + service: its settings
     + login: the one that stays
+    + wanted: what serves, with which secrets; asked anew right before
     """
     state = login.state(host, container, service)
-    old = [role for role in state.logins if logins.is_login(service.owner, role) and role != login.role]
+    old = [role for role in state.logins if logins.is_login(service.owner, role, state.ours) and role != login.role]
     if not (state.login and state.superuser):
         yield flow.failure(
             [
-                f"{login} cannot log in to {service.database}: nothing was locked, the old passwords work as before",
+                f"{login} cannot log in to {service.database}: nothing was locked, the old passwords work as before"
+                + (f"; psql says: {state.why}" if state.why else ""),
                 f"run: pyinfra INVENTORY deploy.py -y; look: docker logs {container}",
             ]
         )
@@ -134,6 +141,9 @@ def only(
     if not old:
         host.noop(f"{login} is the only one")
         noted(check)
+        return
+    if host.state.current_stage >= StateStage.Execute and (found := serving.reasons(host.state.inventory, wanted)):
+        yield flow.failure(serving.told(wanted, found))
         return
     yield StringCommand(psql(container, service.database), _stdin=logins.lock_sql(service.owner, old))
     yield FunctionCommand(lambda state, host: noted(check), (), {})

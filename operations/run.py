@@ -45,6 +45,7 @@ _files: list[Path] = []
 _lock = Semaphore()
 AT_WORK = 60  # seconds that a change which hosts make by themselves may take to be written down everywhere
 ALONE = ("preflight.py", "secure.py")  # what a person runs to have hosts exactly as the settings say
+ROTATION = "rotate_secrets.py"  # the runbook that ends old secrets
 HARMLESS = ("preflight.py", "secure.py", "images.py")  # phases that touch no slot
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
 
@@ -85,6 +86,12 @@ def _refuse(params: dict[str, Any]) -> None:
         refuse("error  --no-wait hides failures; leave it out")
     if params.get("serial"):
         refuse("error  --serial breaks the steps that wait for all hosts; leave it out")
+    rotates = [word for word in params.get("operations") or () if Path(str(word)).name == ROTATION]
+    for option in ("limit", "exclude", "fail_percent"):
+        if rotates and params.get(option):
+            option = option.replace("_", "-")
+            why = "would lock logins that hosts without the new secrets still use"
+            refuse(f"error  --{option} {why}; leave it out: {rotates[0]} is for all hosts")
 
 
 def refuse(*lines: str) -> NoReturn:

@@ -5,6 +5,7 @@ pyinfra inventories/prod.py runbooks/rotate_secrets.py -y [--data system=NAME]
 
 The whole deploy gives them to the idle slots, and switches. Then the slots with the old values are stopped, and the old
 logins of the databases are locked. Until it is confirmed it goes back as every deploy, and the old values go on.
+It is for all hosts of a system (no --limit): who was left out could not log in any more.
 """
 
 from pyinfra import host, local
@@ -25,4 +26,4 @@ for system in host.loop(list(plan.systems)):
 flow.barrier(name="the way back has the new secrets on all hosts")
 for system in host.loop(list(plan.systems)):
     if system in mine:
-        rotation.locked(plan, system, host.name, run.secrets())
+        rotation.locked(plan, system, host.name, run.live(system), run.secrets())

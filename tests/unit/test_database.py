@@ -17,7 +17,7 @@ from changeover.live import Live, Releases
 from changeover.logins import login
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
-from facts.postgres import Database
+from facts.postgres import Database, passfile
 from operations import flow
 from operations.database import Login, Look, left, migrated, once, prepared
 
@@ -34,7 +34,7 @@ def service(**values: Any) -> Postgres:
 SUPERUSER = "super canary"
 ROLE = login("shop", PASSWORD)
 READY = ["login ok", "superuser ok", "owner shop", "extension plpgsql", "extension vector", "extension uuid-ossp"]
-READY += [f"role {ROLE}", "role postgres", "version 0001"]
+READY += [f"role {ROLE}", "role postgres", "version 0001", f"ours {ROLE}"]
 SECRETS = Secrets(Path("/nonexistent"), {"P": PASSWORD, "POSTGRES_PASSWORD": SUPERUSER})
 ARGUMENTS = {"container": "shop-db-1", "service": service(), "login": Login("shop", service(), SECRETS)}
 
@@ -53,8 +53,9 @@ def test_a_prepared_database_is_left_alone(run: Run) -> None:
         ["owner postgres" if line == "owner shop" else line for line in READY],
         [line for line in READY if line != "extension vector"],
         ["owner shop", "role shop"],
+        [line for line in READY if not line.startswith("ours ")],
     ],
-    ids=["no database", "another password", "superuser", "owner", "extension", "bare"],
+    ids=["no database", "another password", "superuser", "owner", "extension", "bare", "not marked as ours"],
 )
 def test_what_is_not_right_is_made_right(run: Run, state: list[str]) -> None:
     done = run(prepared, {"docker exec -i shop-db-1 sh": state}, **ARGUMENTS)
@@ -65,7 +66,8 @@ def test_what_is_not_right_is_made_right(run: Run, state: list[str]) -> None:
 
 def test_two_passwords_that_belong_to_one_login_are_refused(run: Run) -> None:
     """What serves may log in with the other one: it must not change under it."""
-    done = run(prepared, {"docker exec -i shop-db-1 sh": [line for line in READY if line != "login ok"]}, **ARGUMENTS)
+    said = 'login psql: error: FATAL:  password authentication failed for user "shop_3aaf"'
+    done = run(prepared, {"docker exec -i shop-db-1 sh": [said, *READY[1:]]}, **ARGUMENTS)
     assert done.failed and done.commands == []
     assert flow.FAILURES["@fake/one"] == [
         f"{ROLE} is there with another password than P now has; what serves may log in with it",
@@ -73,10 +75,21 @@ def test_two_passwords_that_belong_to_one_login_are_refused(run: Run) -> None:
     ]
 
 
+def test_a_database_whose_connections_are_used_up_is_not_said_to_have_another_password(run: Run) -> None:
+    said = "login psql: error: FATAL:  sorry, too many clients already"
+    done = run(prepared, {"docker exec -i shop-db-1 sh": [said, *READY[1:]]}, **ARGUMENTS)
+    assert done.failed and done.commands == []
+    why = "psql: error: FATAL:  sorry, too many clients already"
+    assert flow.FAILURES["@fake/one"] == [
+        f"{ROLE} cannot log in to shop, and its password is not why: {why}",
+        "nothing was changed; when that is mended (connections used up? pg_hba.conf?), run the same again",
+    ]
+
+
 def test_the_passwords_are_in_no_command_and_no_log_and_never_sent_to_be_kept(run: Run) -> None:
     done = run(prepared, {}, **ARGUMENTS)
     everything = [*done.asked, *done.commands]
-    assert [c.stdin for c in done.asked] == [f"{PASSWORD}\n{SUPERUSER}"]
+    assert [c.stdin for c in done.asked] == [passfile({ROLE: PASSWORD, "postgres": SUPERUSER})]
     assert everything and not [c for c in everything if "canary" in c.text + c.logged]
     assert not [c for c in done.commands if "canary" in c.stdin]
     assert "canary" not in f"{ARGUMENTS} {done.lines}"

@@ -183,28 +183,40 @@ def test_a_file_newer_than_the_units_start_is_stale(tmp_path: Path, changed: int
 
 def test_database_lines() -> None:
     lines = ["login ok", "superuser ok", "owner shop", "extension plpgsql", "extension vector", "version 0001"]
-    found = postgres.DatabaseState().process([*lines, "role postgres", "role shop_3aaf"])
+    found = postgres.DatabaseState().process([*lines, "role postgres", "role shop_3aaf", "ours shop_3aaf"])
     roles = ("postgres", "shop_3aaf")
-    assert found == postgres.Database(True, True, "shop", ("plpgsql", "vector"), "0001", roles)
+    assert found == postgres.Database(True, True, "shop", ("plpgsql", "vector"), "0001", roles, ("shop_3aaf",))
+    said = ["login psql: error: connection to server failed: FATAL:  sorry, too many clients already", "login   hint"]
+    found = postgres.DatabaseState().process(said)
+    assert not found.login and found.why.endswith("FATAL:  sorry, too many clients already hint")
     assert postgres.DatabaseState().process(["owner postgres"]) == postgres.Database(owner="postgres")
     assert postgres.DatabaseState().process(["version 0003", "version 0002"]).version == "0002,0003"
 
 
-def test_the_databases_question_is_one_word_to_the_hosts_shell(tmp_path: Path) -> None:
+def test_the_databases_question_is_one_word_to_the_hosts_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The passwords are in a file of mode 0600 for as long as psql reads it, and in no variable."""
+    monkeypatch.setattr(postgres, "FOLDER", str(tmp_path))
     docker = tmp_path / "docker"
     psql = tmp_path / "psql"
-    psql.write_text('#!/bin/sh\necho "$5 <${PGPASSWORD-none}>"\n')
+    psql.write_text(
+        '#!/bin/sh\necho ok; echo "$5 $(stat -c %a "$PGPASSFILE" 2>&1)"; cat "$PGPASSFILE"; env | grep -c super\n'
+    )
     docker.write_text('#!/bin/sh\nshift 3\nexec "$@"\n')  # exec -i CONTAINER sh -c ..
     for tool in (docker, psql):
         tool.chmod(0o755)
     command = postgres.DatabaseState().command(container="shop-db-1", database="shop", role="shop_3aaf")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    given = postgres.passfile({"shop_3aaf": " p\\w: ", "postgres": "$super"})
     run = subprocess.run(
-        ["sh", "-c", command], input=" p\\w \n$super\n", capture_output=True, text=True, env=environment, timeout=20
+        ["sh", "-c", command], input=given, capture_output=True, text=True, env=environment, timeout=20
     )
+    kept = ["*:*:*:shop_3aaf: p\\\\w\\: ", "*:*:*:postgres:$super"]
     asked = run.stdout.splitlines()
-    assert asked[:2] == ["shop_3aaf < p\\w >", "postgres <$super>"], "as they are, blanks and backslash too"
-    assert asked[2].endswith("<none>")
+    assert asked[:5] == [f"login {line}" for line in ("ok", "shop_3aaf 600", *kept, "0")]
+    assert asked[5:10] == [f"superuser {line}" for line in ("ok", "postgres 600", *kept, "0")]
+    assert "super" not in "".join(asked[10:]) and not list(tmp_path.glob(".pass*"))
 
 
 # --- what the gateway answers

@@ -85,6 +85,13 @@ CASES = {
     "no wait": Case(
         "inventories/staging.py deploy.py -y --no-wait", says=[f"{ERROR}--no-wait hides failures; leave it out"]
     ),
+    "a rotation of some hosts only": Case(
+        "inventories/staging.py runbooks/rotate_secrets.py -y --limit @fake/app1",
+        says=[
+            f"{ERROR}--limit would lock logins that hosts without the new secrets still use; leave it out: "
+            "runbooks/rotate_secrets.py is for all hosts"
+        ],
+    ),
     "bad settings": Case(
         "inventories/staging.py deploy.py -y",
         tiny=TINY.replace("publish=8000", 'publish="8000"'),
@@ -156,6 +163,8 @@ def repository(root: Path, case: Case) -> Path:
     for name, text in {"slow": SLOW, "inside": INSIDE}.items():
         (root / f"{name}.py").write_text(text)
     (root / "phases").mkdir()
+    (root / "runbooks").mkdir()
+    (root / "runbooks/rotate_secrets.py").write_text(DEPLOY)
     for name in ("preflight", "services"):
         (root / "phases" / f"{name}.py").write_text(DEPLOY)
     secrets = root / "secrets.env"
@@ -354,3 +363,15 @@ def test_options_that_hide_failures(capsys: pytest.CaptureFixture[str], option: 
     assert ended.value.code == 1
     assert f"error  --{option.replace('_', '-')} " in capsys.readouterr().err
     guards._refuse({"inventory": "@local", option: False})
+
+
+@pytest.mark.parametrize("option, value", [("limit", ("app1",)), ("exclude", ("app1",)), ("fail_percent", 100)])
+def test_a_rotation_is_for_all_hosts_or_for_none(capsys: pytest.CaptureFixture[str], option: str, value: Any) -> None:
+    words = {"inventory": "@local", "operations": ("runbooks/rotate_secrets.py",)}
+    with pytest.raises(SystemExit) as ended:
+        guards._refuse({**words, option: value})
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error  --{option.replace('_', '-')} would lock logins that hosts without the new secrets")
+    guards._refuse({**words, option: None})
+    guards._refuse({"inventory": "@local", "operations": ("deploy.py",), option: value})

@@ -18,9 +18,10 @@ from changeover.record import Check
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
 from changeover.stack import containers
-from operations import flow, rotation
+from operations import flow, rotation, serving
 from operations.database import Login
 from operations.recorder import place, shown
+from operations.serving import Served
 
 Run = Callable[..., Outcome]
 SECRETS = Secrets(Path("/nonexistent"), {"SHOP_DB_PASSWORD": "new", "POSTGRES_PASSWORD": "p", "TOKEN": "t"})
@@ -37,17 +38,84 @@ def nothing_noted() -> Iterator[None]:
     flow.FAILURES.clear()
 
 
-def lock(run: Run, *state: str) -> Outcome:
+WANTED = Served("shop", "@fake/two", {"api": "green"}, 4, True, {"@fake/two": {"api": "new"}})
+STATUS = {"generation": 5, "slots": {"api": {"live": "green"}}, "lease": None, "busy": None}
+RUNS = ["shop-api-green-1 api new", "shop-db-1 db other", "shop-page-1  "]
+
+
+def lock(run: Run, *state: str, runs: Any = RUNS, **status: Any) -> Outcome:
     service = fleet.load(good()).systems["shop"].services["db"]
     assert isinstance(service, Postgres)
-    arguments: dict[str, Any] = {"system": "shop", "container": "shop-db-1", "service": service}
+    arguments: dict[str, Any] = {"system": "shop", "container": "shop-db-1", "service": service, "wanted": WANTED}
     answers = {"docker exec -i shop-db-1 sh": list(state)}
-    return run(rotation.only, answers, **arguments, login=Login("shop", service, SECRETS))
+    beside = {"status shop": [json.dumps(STATUS | status)], "docker ps": runs}
+    return run(rotation.only, answers, beside, **arguments, login=Login("shop", service, SECRETS))
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"slots": {"api": {"live": "blue"}}}, "api serves from blue, and this run confirmed green"),
+        ({"slots": {}}, "api serves from no slot, and this run confirmed green"),
+        ({"generation": 4}, "generation 4 is live, and this run began with 4"),
+        ({"lease": {"txn": "20261122-ff"}}, "a switch is not confirmed yet (20261122-ff)"),
+        ({"busy": {"verb": "rollback", "by": "ann"}}, "rollback by ann is at work"),
+        ({"runs": [*RUNS, "shop-api-blue-1 api old"]}, "shop-api-blue-1 on @fake/two runs with other secrets"),
+        ({"runs": [*RUNS, "shop-api-blue-1 api "]}, "shop-api-blue-1 on @fake/two runs with other secrets"),
+        ({"runs": {"success": False, "stderr": "no engine"}}, "@fake/two does not say what runs there: no engine"),
+    ],
+)
+def test_nothing_is_locked_that_something_may_still_log_in_as(
+    run: Run, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], why: str
+) -> None:
+    """As when somebody types `changeover rollback` between the stopping of the idle slots and this."""
+    monkeypatch.setattr(serving, "NAP", 0.0)
+    done = lock(run, *READY, "role shop_0001", "ours shop_0001", **changes)
+    assert done.failed and flow.CHECKS == []
+    assert not [command for command in done.commands if "psql -q" in command.text]
+    assert flow.FAILURES["@fake/one"] == [
+        f"shop: nothing was locked, the old passwords work as before: {why}",
+        "next   on @fake/two: sudo changeover status shop; when that is as you want it: "
+        "pyinfra INVENTORY runbooks/rotate_secrets.py -y",
+    ]
+
+
+def test_a_coordinator_that_says_nothing_locks_nothing(run: Run) -> None:
+    done = run(serving.unchanged, {}, {"status shop": {"success": False, "stderr": "gone"}}, wanted=WANTED)
+    assert done.failed and "@fake/two does not say what is live: gone" in flow.FAILURES["@fake/one"][0]
+
+
+def test_what_was_gone_back_to_is_not_made_anew(run: Run) -> None:
+    same = {"status shop": [json.dumps(STATUS)], "docker ps": RUNS}
+    assert not run(serving.unchanged, {}, same, wanted=WANTED).failed
+    back = {**same, "status shop": [json.dumps(STATUS | {"slots": {"api": {"live": "blue"}}})]}
+    assert run(serving.unchanged, {}, back, wanted=WANTED).failed
+
+
+def test_what_must_serve_follows_from_what_was_live() -> None:
+    plan = fleet.load(good())
+    both = {name: SlotState(live="blue", blue="1.0.0", green="0.9.0") for name in ("api", "clock")}
+    live = Live(generation=7, release=Releases(live="1.0.0"), slots=both)
+    same = serving.served(plan, "shop", live, SECRETS)
+    moved = serving.served(plan, "shop", live.model_copy(update={"drifted": True}), SECRETS)
+    assert (dict(same.slots), same.moved) == ({"api": "blue", "clock": "blue"}, False)
+    assert (dict(moved.slots), moved.moved) == ({"api": "green", "clock": "green"}, True)
+    assert serving.served(plan, "shop", Live()).slots == {"api": "blue", "clock": "blue"}
+    label = containers(plan, "shop", "app1", live, SECRETS)[0].body["labels"]["changeover.secrets"]
+    assert {name: dict(one) for name, one in same.secrets.items() if one} == {
+        "app1": {"api": label},
+        "app2": {"api": label},
+    }, "the database's own container logs in to nothing"
+    assert (same.coordinator, same.generation) == ("edge1", 7) and label not in repr(same)
+    assert serving.elsewhere(same, {"generation": 8, "slots": {n: {"live": "blue"} for n in both}}) == [
+        "generation 8 is live, and this run began with 7"
+    ]
 
 
 def test_old_logins_and_the_owners_own_are_locked_and_others_left_alone(run: Run) -> None:
-    done = lock(run, *READY, "role shop", "role shop_0001", "role shop_readers")
-    command = done.commands[0]
+    roles = [f"role {role}" for role in ("shop", "shop_0001", "shop_readers", "shop_2024", "shop_beef")]
+    done = lock(run, *READY, *roles, "ours shop_0001")
+    command = done.commands[-1]
     assert command.text == "docker exec -i shop-db-1 psql -q -v ON_ERROR_STOP=1 -U postgres -d shop -f -"
     assert command.stdin == lock_sql("shop", ["shop", "shop_0001"])
     assert done.changed and [check.evidence for check in flow.CHECKS] == [f"{ROLE} logs in; locked: shop, shop_0001"]
@@ -61,7 +129,7 @@ def test_one_login_alone_is_left_alone_and_noted(run: Run) -> None:
 
 @pytest.mark.parametrize("missing", ["login ok", "superuser ok"])
 def test_nothing_is_locked_while_the_new_password_does_not_work(run: Run, missing: str) -> None:
-    done = lock(run, *[line for line in READY if line != missing], "role shop_0001")
+    done = lock(run, *[line for line in READY if line != missing], "role shop_0001", "ours shop_0001")
     assert done.failed and done.commands == [] and flow.CHECKS == []
     assert flow.FAILURES["@fake/one"][0].endswith("nothing was locked, the old passwords work as before")
 
