@@ -109,7 +109,7 @@ def files(plan: Plan, host: str, script: str) -> list[File]:
     found = [
         File(SCRIPT, f"# {MARKER}; made from operations/on_host/certificates.py; changes here are lost\n{script}"),
         File(HOOK, render("certbot/hook.j2", script=SCRIPT, words=words), mode="755"),
-        File(SERVICE, render("certbot/service.conf.j2", bundle=BUNDLE if ca else PUBLIC)),
+        File(SERVICE, render("certbot/service.conf.j2", bundle=BUNDLE if ca else PUBLIC, script=SCRIPT, words=words)),
     ]
     return [*found, File(BUNDLE, Path(ca).read_text())] if ca else found
 

@@ -3,8 +3,9 @@
     certificates look|begin|install RUN_DIR SYSTEM=NAME ...
 
 look: prints one JSON object, changes nothing. begin: a system without a certificate gets one, if only of this host's
-own making, so that nginx starts. install: what is new is put in place, nginx checks it and loads it; exit 1 when it
-does not, with what was there before back in place. Certificate and key of a system are one file of mode 0600.
+own making, so that nginx starts. install: what is new is put in place, nginx checks it and loads it; exit 1 when one is not
+loaded, which is then as it was before, or when nobody says whether nginx runs. Certificate and key of a system are one
+file of mode 0600.
 """
 
 import contextlib
@@ -168,34 +169,50 @@ def begin(base, systems):
 
 
 def install(base, systems):
-    before = {}
+    problems, fresh = [], {}
     for system in systems:
         path, new = pair_of(base, system), kept(system)
         if not new or new == text(path):
             continue
-        if problem := wrong(path, new):
-            sys.exit(f"{LIVE}{system}: key and certificate do not fit ({problem}); {path} stays, nothing was loaded")
-        before[path] = text(path)
-        write(path, new)
-    if loaded(base, systems):
-        return
+        if problem := wrong(path, new):  # the other systems' have nothing to do with it
+            problems.append(f"{LIVE}{system}: key and certificate do not fit ({problem}); {path} stays")
+        else:
+            fresh[path] = new
+    if fresh or not loaded(base, systems):
+        problems += put(base, systems, fresh)
+    if problems:
+        sys.exit("\n".join(problems))
+
+
+def put(base, systems, fresh):
+    """Puts what is new in place and has it loaded; what went wrong."""
     up, there = nginx(base, "ps", "-q", "--status", "running", "nginx")
-    if up and there:
-        gateway = ["exec", "-T", "nginx", "nginx", "-c", CONF]
+    if not up and os.path.exists(f"{base}/compose.yaml"):
+        return [f"docker compose does not say whether the gateway runs ({there}); nothing was put in place or loaded"]
+    running = up and bool(there)
+    gateway = ["exec", "-T", "nginx", "nginx", "-c", CONF]
+    problems = []
+    for path, new in fresh.items():
+        old = text(path)
+        write(path, new)
+        done, said = nginx(base, *gateway, "-t", "-q") if running else (True, "")
+        if not done:
+            if old:
+                write(path, old)
+            problems.append(f"nginx refused the new {path}; the one before serves and is back in place:\n{said}")
+    if running and not loaded(base, systems):
         done, said = nginx(base, *gateway, "-t", "-q")
         if done:
             done, said = nginx(base, *gateway, "-s", "reload")
         if not done:
-            for path, old in before.items():
-                if old:
-                    write(path, old)
-            sys.exit(f"nginx refused the new certificate, the one before serves and is back in place:\n{said}")
-        print("the gateway has loaded " + (", ".join(map(os.path.basename, before)) or "its certificates"))
+            return problems or [f"nginx did not load what lies in {base}/conf/tls, and serves as before:\n{said}"]
+        print("the gateway has loaded " + (", ".join(map(os.path.basename, fresh)) or "its certificates"))
     mark = mark_of(base)  # a gateway that does not run loads what lies there when it starts
     with contextlib.suppress(FileNotFoundError):
         os.unlink(mark + ".new")
     os.symlink(digest(base, systems), mark + ".new")
     os.replace(mark + ".new", mark)
+    return problems
 
 
 def main():

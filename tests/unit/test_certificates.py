@@ -103,6 +103,8 @@ def test_what_the_timer_runs_with(tmp_path: Path) -> None:
     hook = found["/etc/letsencrypt/renewal-hooks/post/changeover"]
     line = f"exec python3 {certificates.SCRIPT} install /srv/gateway shop=shop.test hello=hello.test\n"
     assert hook.mode == "755" and hook.content.endswith(line)  # type: ignore[arg-type]
+    again = f"ExecStopPost=/usr/bin/python3 {line.removeprefix('exec python3 ')}"
+    assert again in found[certificates.SERVICE].content, "a hook that failed is tried again"  # type: ignore[operator]
     assert "Environment=REQUESTS_CA_BUNDLE=/etc/letsencrypt/changeover-ca.pem\n" in found[certificates.SERVICE].content  # type: ignore[operator]
     assert found[certificates.BUNDLE].content == "a private CA\n" and plan.trusted("shop") == str(tmp_path / "ca.pem")
     assert all(
@@ -181,21 +183,25 @@ class Host:
         self.root, self.base = root, root / "gateway"
         (self.base / "conf/tls").mkdir(parents=True)
         self.pem = self.base / "conf/tls/shop.pem"
+        self.systems = ["shop=shop.test"]
+        (self.base / "compose.yaml").touch()
         self.text = TEXT.replace("/etc/letsencrypt/", f"{root}/le/")
         assert self.text.count(f"{root}/le/") == 2
         (root / "bin").mkdir()
         self.docker()
 
-    def docker(self, test: int = 0, up: bool = True) -> None:
-        """What `nginx -t` ends with; whether the gateway runs."""
-        lines = ["#!/bin/sh", f'case "$*" in *" ps "*) {"echo id" if up else "true"}; exit 0;; esac']
-        lines += [f'echo "$*" >> {self.root}/told', f'case "$*" in *" -t "*) echo refused by test; exit {test};; esac']
+    def docker(self, test: int | str = 0, up: bool = True, answers: bool = True) -> None:
+        """What `nginx -t` ends with (a number, or a command); whether the gateway runs, and the engine answers."""
+        said = "echo id" if up else "true" if answers else "echo Cannot connect to the Docker daemon"
+        lines = ["#!/bin/sh", f'case "$*" in *" ps "*) {said}; exit {int(not answers)};; esac']
+        check = test if isinstance(test, str) else f"echo refused by test; exit {test}"
+        lines += [f'echo "$*" >> {self.root}/told', f'case "$*" in *" -t "*) {check};; esac']
         (self.root / "bin/docker").write_text("\n".join(lines) + "\n")
         (self.root / "bin/docker").chmod(0o755)
 
     def run(self, verb: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
-        words = [sys.executable, "-c", self.text, verb, str(self.base), "shop=shop.test"]
+        words = [sys.executable, "-c", self.text, verb, str(self.base), *self.systems]
         return subprocess.run(words, capture_output=True, text=True, timeout=60, env=env)
 
     def look(self) -> dict[str, Any]:
@@ -208,7 +214,7 @@ class Host:
 
     def certbot(self, name: str = "shop.test", fits: bool = True) -> str:
         """certbot keeps a new certificate; what lies where nginx looks when it is in place."""
-        live, renewal = self.root / "le/live/changeover-shop", self.root / "le/renewal"
+        live, renewal = self.root / f"le/live/changeover-{name.partition('.')[0]}", self.root / "le/renewal"
         for folder in (live, renewal):
             folder.mkdir(parents=True, exist_ok=True)
         (renewal / "changeover-shop.conf").write_text(f"[renewalparams]\naccount = 1\nserver = {DIRECTORY}\n")
@@ -261,9 +267,9 @@ def test_a_new_certificate_is_checked_and_loaded_once(host: Host) -> None:
     assert host.look()["certificates"]["shop"]["in_place"] is False
     done = host.run("install")
     assert done.returncode == 0 and "loaded shop.pem" in done.stdout
-    assert host.pem.read_text() == new and host.told() == ["-t -q", "-s reload"]
+    assert host.pem.read_text() == new and host.told() == ["-t -q", "-t -q", "-s reload"]
     assert stat.S_IMODE(host.pem.stat().st_mode) == 0o600
-    assert host.run("install").returncode == 0 and len(host.told()) == 2
+    assert host.run("install").returncode == 0 and len(host.told()) == 3
     found = host.look()
     assert found["loaded"] and found["certificates"]["shop"]["in_place"]
     assert (found["certificates"]["shop"]["names"], found["certificates"]["shop"]["server"]) == (
@@ -282,10 +288,11 @@ def test_a_run_that_was_killed_before_the_reload_is_mended_by_the_next(host: Hos
 
 def test_a_pair_that_does_not_fit_is_not_put_in_place(host: Host) -> None:
     host.run("begin")
+    host.run("install")
     before, _ = host.pem.read_text(), host.certbot(fits=False)
     done = host.run("install")
     assert done.returncode == 1 and "key and certificate do not fit" in done.stderr
-    assert host.pem.read_text() == before and host.told() == []
+    assert host.pem.read_text() == before and host.told() == ["-t -q", "-s reload"]
     assert sorted(os.listdir(host.pem.parent)) == ["shop.pem"]
 
 
@@ -295,9 +302,48 @@ def test_what_nginx_refuses_goes_back(host: Host) -> None:
     host.docker(test=1)
     done = host.run("install")
     assert done.returncode == 1 and "refused by test" in done.stderr and "the one before serves" in done.stderr
-    assert host.pem.read_text() == before and host.told() == ["-t -q"] and not host.look()["loaded"]
+    assert host.pem.read_text() == before and "-s reload" not in host.told() and not host.look()["loaded"]
     host.docker()
-    assert host.run("install").returncode == 0 and host.told()[1:] == ["-t -q", "-s reload"]
+    assert host.run("install").returncode == 0 and host.told()[-2:] == ["-t -q", "-s reload"]
+
+
+def test_an_engine_that_does_not_answer_is_no_gateway_that_does_not_run(host: Host) -> None:
+    host.run("begin")
+    before, new = host.pem.read_text(), host.certbot()
+    host.docker(up=False, answers=False)
+    done = host.run("install")
+    assert done.returncode == 1 and "does not say whether the gateway runs (Cannot connect to the" in done.stderr
+    assert host.pem.read_text() == before and not host.look()["loaded"]
+    host.docker()
+    assert host.run("install").returncode == 0 and host.pem.read_text() == new and host.told()[-1] == "-s reload"
+
+
+def test_a_gateway_that_was_never_installed_does_not_run(host: Host) -> None:
+    (host.base / "compose.yaml").unlink()
+    host.certbot()
+    host.docker(up=False, answers=False)
+    assert host.run("install").returncode == 0 and host.look()["loaded"]
+
+
+def test_one_bad_pair_does_not_keep_the_others_from_being_loaded(host: Host) -> None:
+    host.systems = ["bad=bad.test", "shop=shop.test", "cafe=cafe.test"]
+    host.run("begin")
+    bad, cafe = (host.base / f"conf/tls/{name}.pem" for name in ("bad", "cafe"))
+    old = {path: path.read_text() for path in (bad, cafe)}
+    host.certbot("bad.test", fits=False)
+    new = host.certbot()
+    refused = host.certbot("cafe.test")
+    marker = host.root / "refused"
+    marker.write_text(refused)
+    host.docker(test=f"cmp -s {marker} {cafe} && echo refused by test && exit 1; exit 0")
+    done = host.run("install")
+    assert done.returncode == 1 and "loaded shop.pem" in done.stdout
+    assert "changeover-bad: key and certificate do not fit" in done.stderr
+    assert f"nginx refused the new {cafe}; the one before serves" in done.stderr and "refused by test" in done.stderr
+    assert host.pem.read_text() == new and {path: path.read_text() for path in old} == old
+    assert host.told().count("-s reload") == 1 and host.told()[-1] == "-s reload"
+    assert host.run("install").returncode == 1, "it says so until it is mended"
+    assert host.told().count("-s reload") == 1
 
 
 def test_a_gateway_that_does_not_run_loads_it_when_it_starts(host: Host) -> None:
