@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Look:
     certificates: dict[str, Certificate] = field(default_factory=dict)
     loaded: bool = False  # nginx has loaded what lies there
     unread: bool = False  # systemd has not read certbot.service's files
+    served: dict[str, tuple[str, bool]] = field(default_factory=dict)  # system: name, and whether over HTTPS
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,29 @@ def demand(domain: str, directory: str, look: Look, found: Certificate | None) -
         why = f"the one that is there ends in {left(found, look)}, and certbot.timer has not renewed it"
         return Demand(why, must=False)
     return None
+
+
+def plain(look: Look, wanted: Mapping[str, Demand]) -> list[str]:
+    """Systems that are served without HTTPS until they have a certificate: those that were before, and new ones.
+
+    A redirect to a certificate that nobody trusts would be worse. Arguments: the host; {system: what is asked for}.
+    """
+    return [name for name, asked in wanted.items() if asked.first and not look.served.get(name, ("", False))[1]]
+
+
+def serves(system: str, domain: str, was: str, look: Look) -> str:
+    """What a gateway answers with while there is no certificate, in words.
+
+    Arguments: the system; its name; the name that it had before this run, if any; the host as it is now.
+    """
+    found, secure = look.certificates.get(system), look.served.get(system, ("", False))[1]
+    how = "HTTP only"
+    if secure:
+        how = "HTTPS with the certificate that was there before"
+    if secure and found and domain not in found.names:
+        how = f"HTTPS with the certificate for {' '.join(found.names)}, which clients refuse under this name"
+    gone = f"; {was}, its name before, is answered no more" if was not in ("", domain) else ""
+    return f"the gateway answers for {domain} over {how}{gone}"
 
 
 def left(found: Certificate, look: Look) -> str:
@@ -147,15 +171,16 @@ def reason(lines: Sequence[str]) -> str:
     return (quiet or ["certbot said nothing"])[-1]
 
 
-def refused(system: str, domain: str, authority: str, host: str, asked: Demand, why: str) -> list[str]:
+def refused(system: str, domain: str, authority: str, host: str, asked: Demand, why: str, now: str) -> list[str]:
     """The lines of a run that ends as there is no certificate.
 
-    Arguments: the system and its name; the authority's address; the host; what was asked for; certbot's reason.
+    Arguments: the system and its name; the authority's address; the host; what was asked for; certbot's reason; what
+    the gateway answers with.
     """
     return [
         f"{system}: no certificate for {domain} from {authority} ({asked.why})",
         f"why    {why}",
-        "so far no slot was given away and nothing was switched; the gateway serves what it served",
+        f"so far no slot was given away and nothing was switched; {now}",
         f"next   see that http://{domain}/ leads to port 80 of {host}, and that {host} reaches the authority (it may "
         f"limit the tries); then run the deploy again. All that certbot said: ssh {host} sudo tail -n 50 {LOG}",
     ]

@@ -7,6 +7,7 @@ switched service. Renaming the symlink is the switch; nginx tests for the file w
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,10 @@ def systems(plan: Plan, host: str) -> list[str]:
     return plan.served_by(host)
 
 
-def files(plan: Plan, host: str) -> list[File]:
+def files(plan: Plan, host: str, plain: Collection[str] = ()) -> list[File]:
     """nginx.conf, the headers, a server file per system, certificates and keys.
 
+    Arguments: the plan; the host; systems that are served without HTTPS for now, as they have no certificate yet.
     Raises OSError when a certificate cannot be read.
     """
     gateway = plan.fleet.gateway
@@ -52,7 +54,7 @@ def files(plan: Plan, host: str) -> list[File]:
     ]
     for name in systems(plan, host):
         system = plan.systems[name]
-        result.append(File(f"{base}/servers/{name}.conf", server(plan, name, common)))
+        result.append(File(f"{base}/servers/{name}.conf", server(plan, name, common, name in plain)))
         if isinstance(system.tls, Tls):
             result.append(File(f"{base}/tls/{name}.crt", Path(system.tls.certificate).read_text()))
             result.append(File(f"{base}/tls/{name}.key", Path(system.tls.key).read_text(), mode="600"))
@@ -92,8 +94,8 @@ def compose(plan: Plan) -> File:
     )
 
 
-def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
-    """The server file of a system: its upstreams, one per slot, and its routes."""
+def server(plan: Plan, name: str, common: dict[str, Any], plain: bool = False) -> str:
+    """The server file of a system: its upstreams, one per slot, and its routes; `plain`: without HTTPS for now."""
     system = plan.systems[name]
     apps = {key: s for key, s in system.services.items() if isinstance(s, App) and s.routes}
     routes = _routes(name, system, apps)
@@ -110,8 +112,8 @@ def server(plan: Plan, name: str, common: dict[str, Any]) -> str:
         "nginx/server.conf.j2",
         system=name,
         domain=system.domain,
-        tls=system.tls,
-        challenges=f"{SLOTS}/{certificates.CHALLENGES}",
+        tls=None if plain else system.tls,
+        challenges=f"{SLOTS}/{certificates.CHALLENGES}" if system.tls == "acme" else "",
         upstreams=upstreams,
         upstream_keepalive=whole_seconds(plan.fleet.gateway.upstream_keepalive),
         slotted={key: _marks(plan, name, key) for key, app in apps.items() if app.slots},

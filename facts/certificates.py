@@ -34,4 +34,5 @@ class Certificates(FactBase[Look]):
         found = {
             name: Certificate(**{**one, "names": tuple(one["names"])}) for name, one in said["certificates"].items()
         }
-        return Look(**{**said, "pairs": tuple(said["pairs"]), "certificates": found})
+        served = {name: tuple(now) for name, now in said["served"].items()}
+        return Look(**{**said, "pairs": tuple(said["pairs"]), "certificates": found, "served": served})

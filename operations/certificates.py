@@ -45,12 +45,15 @@ def had(plan: Plan, name: str) -> None:
     found = {one: certificates.demand(domain, authority, look, there.get(one)) for one, domain in domains.items()}
     wanted = {one: asked for one, asked in found.items() if asked}
     if any(asked.first for asked in wanted.values()):
-        cast(Any, serve)(plan, name)  # whoever asks for a certificate must be able to answer for its name
+        installed(name="what certbot has already is in place", directory=base, pairs=pairs)
+        # Whoever asks for a certificate must be able to answer for its name.
+        cast(Any, serve)(plan, name, certificates.plain(look, wanted))
     for system in host.loop(list(wanted)):
         obtained(
             name=f"{system}: a certificate for {domains[system]}",
             system=system,
             domain=domains[system],
+            was=look.served.get(system, ("", False))[0],
             authority=authority,
             words=certificates.request(plan, system, domains[system]),
             directory=base,
@@ -109,13 +112,14 @@ def _script(verb: str, directory: str, pairs: Sequence[str]) -> StringCommand:
 
 @operation(is_idempotent=False)
 def obtained(
-    system: str, domain: str, authority: str, words: Sequence[str], directory: str, pairs: Sequence[str]
+    system: str, domain: str, was: str, authority: str, words: Sequence[str], directory: str, pairs: Sequence[str]
 ) -> Generator[FunctionCommand]:
     """
     certbot has a certificate of the authority. Where the one that is there is still good, none now is but a note.
 
     + system: its name
     + domain: the name that the certificate is for
+    + was: the name that the gateway answered to before this run, if any
     + authority: its address
     + words: the command that asks it
     + directory: the gateway's folder
@@ -132,7 +136,8 @@ def obtained(
         done, lines = shell(host, words, certificates.LIMIT + 30)
         if not done and asked.must:
             why = certificates.reason(lines)
-            return flow.fail_here(host, certificates.refused(system, domain, authority, host.name, asked, why))
+            now = certificates.serves(system, domain, was, look)
+            return flow.fail_here(host, certificates.refused(system, domain, authority, host.name, asked, why, now))
         if not asked.must:
             now = "there is a new one now"
             if there and not done:

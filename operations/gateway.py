@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 
 from pyinfra import host
 from pyinfra.api import StringCommand, deploy, operation
@@ -17,12 +17,12 @@ from operations.files import tree
 
 
 @deploy("gateway")
-def serve(plan: Plan, name: str) -> None:
+def serve(plan: Plan, name: str, plain: Collection[str] = ()) -> None:
     """nginx runs with the right configuration; which slot is live is the host command's to say.
 
-    Arguments: the plan; this host's name.
+    Arguments: the plan; this host's name; systems that have no certificate yet, and no HTTPS until they do.
     """
-    files = gateway.files(plan, name)
+    files = gateway.files(plan, name, plain)
     base = plan.fleet.gateway.run_dir
     compose_file = gateway.compose(plan)
     tree(

@@ -3,9 +3,9 @@
     certificates look|begin|install RUN_DIR SYSTEM=NAME ...
 
 look: prints one JSON object, changes nothing. begin: a system without a certificate gets one, if only of this host's
-own making, so that nginx starts. install: what is new is put in place, nginx checks it and loads it; exit 1 when one is not
-loaded, which is then as it was before, or when nobody says whether nginx runs. Certificate and key of a system are one
-file of mode 0600.
+own making, so that nginx starts. install: what is new is put in place, nginx checks it and loads it; exit 1 when one is
+not loaded, which is then as it was before, or when nobody says whether nginx runs. Certificate and key of a system are
+one file of mode 0600.
 """
 
 import contextlib
@@ -124,6 +124,13 @@ def nginx(base, *words):
     return ran(["docker", "compose", "--project-directory", base, "-f", f"{base}/compose.yaml", *words])
 
 
+def served(base, system):
+    """Of what a gateway's file of a system says now: its name, and whether there is HTTPS; None without a file."""
+    said = text(os.path.join(base, "conf/servers", system + ".conf"))
+    name = re.search(r"server_name\s+([^\s;]+)", said)
+    return [name[1], "ssl_certificate " in said] if name else None
+
+
 def look(base, systems):
     found = {}
     for system in systems:
@@ -150,6 +157,7 @@ def look(base, systems):
                 "certificates": found,
                 "loaded": loaded(base, systems),
                 "unread": unread,
+                "served": {system: now for system in systems if (now := served(base, system))},
             }
         )
     )

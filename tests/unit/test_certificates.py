@@ -1,13 +1,7 @@
-"""Certificates of an authority: when one is asked for, what is said, and the script that puts them in place."""
+"""Certificates of an authority: when one is asked for, what is said, and what is served until there is one."""
 
 from __future__ import annotations
 
-import json
-import os
-import ssl
-import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +16,6 @@ from changeover import certificates, fleet, gateway
 from changeover.certificates import Certificate, Demand, Look
 from operations import certificates as operations
 
-ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "operations/on_host/certificates.py").read_text()
 NOW, DIRECTORY = 1_800_000_000.0, "https://acme.test/dir"
 
 
@@ -65,6 +57,55 @@ def test_why_one_is_asked_for(found: Certificate | None, why: str, must: bool, f
 
 def test_the_server_file_as_a_whole(golden: Callable[[str, str], None]) -> None:
     golden("edge1.gateway.server.acme.conf", server(hosts(), "hello"))
+
+
+def first(hosts: Hosts) -> str:
+    """The server file of hello while it has no certificate."""
+    made = gateway.files(fleet.load(hosts), "edge1", plain=["hello"])
+    return str(next(file.content for file in made if file.path.endswith("servers/hello.conf")))
+
+
+def test_without_a_certificate_http_is_as_it_was_and_the_authority_is_answered(
+    golden: Callable[[str, str], None],
+) -> None:
+    """Users who came over HTTP must not be sent to a certificate that nobody trusts, whatever the authority says."""
+    text = first(hosts())
+    golden("edge1.gateway.server.acme-first.conf", text)
+    challenge = [line for line in text.splitlines() if "acme" in line or "The authority asks here" in line]
+    assert len(challenge) == 2
+    assert [line for line in text.splitlines() if line not in challenge] == server(good(), "hello").splitlines()
+    files = [one.path for one in gateway.files(fleet.load(hosts()), "edge1", plain=["hello"])]
+    assert files == [one.path for one in gateway.files(fleet.load(hosts()), "edge1")]
+
+
+def test_who_is_served_without_https_until_there_is_a_certificate() -> None:
+    never, later = Demand("there is none yet", must=True, first=True), Demand("it has ended", must=True)
+    look = Look(served={"http": ("a.test", False), "files": ("b.test", True), "ended": ("c.test", True)})
+    wanted = {"http": never, "files": never, "ended": later, "new": never}
+    assert certificates.plain(look, wanted) == ["http", "new"]
+
+
+@pytest.mark.parametrize(
+    "was, names, secure, says",
+    [
+        ("", None, False, "HTTP only"),
+        ("a.test", None, False, "HTTP only"),
+        ("old.test", None, False, "HTTP only; old.test, its name before, is answered no more"),
+        ("a.test", ("a.test",), True, "HTTPS with the certificate that was there before"),
+        ("a.test", None, True, "HTTPS with the certificate that was there before"),
+        (
+            "old.test",
+            ("old.test",),
+            True,
+            "HTTPS with the certificate for old.test, which clients refuse under this name; "
+            "old.test, its name before, is answered no more",
+        ),
+    ],
+)
+def test_what_is_served_without_a_certificate(was: str, names: Any, secure: bool, says: str) -> None:
+    found = {"shop": kept(names=names)} if names else {}
+    look = Look(now=NOW, certificates=found, served={"shop": ("a.test", secure)})
+    assert certificates.serves("shop", "a.test", was, look) == f"the gateway answers for a.test over {says}"
 
 
 def test_the_authority_is_answered_over_plain_http_before_users_are_sent_on() -> None:
@@ -155,8 +196,8 @@ def obtain(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, there: 
     look = Look(now=NOW, certificates={"shop": there} if there else {})
     monkeypatch.setattr(operations.Certificates, "process", lambda self, output: look)
     monkeypatch.setattr(operations.Certificates, "default", staticmethod(lambda: look))
-    values = {"authority": DIRECTORY, "words": ["certbot"], "directory": "/srv/gateway", "pairs": ["shop=a.test"]}
-    return run(operations.obtained, system="shop", domain="a.test", **values)
+    values: dict[str, Any] = {"authority": DIRECTORY, "words": ["certbot"], "directory": "/srv/gateway"}
+    return run(operations.obtained, system="shop", domain="a.test", was="", pairs=["shop=a.test"], **values)
 
 
 def test_a_first_certificate_that_cannot_be_had_ends_the_run(
@@ -165,6 +206,7 @@ def test_a_first_certificate_that_cannot_be_had_ends_the_run(
     assert obtain(run, monkeypatch, None).failed
     text = "\n".join(next(iter(operations.flow.FAILURES.values())))
     assert text.startswith(f"shop: no certificate for a.test from {DIRECTORY} (there is none yet)\nwhy    requests.")
+    assert "nothing was switched; the gateway answers for a.test over HTTP only\n" in text
     assert "\nnext   see that http://a.test/ leads to port 80 of @fake/one" in text and "letsencrypt.log" in text
 
 
@@ -174,181 +216,3 @@ def test_one_that_is_good_until_later_is_a_note(run: Callable[..., Outcome], mon
     assert "shop's certificate: the one that is there ends in 9 days, and certbot.timer has not renewed it" in note
     assert "none could be had now (requests.exceptions.ConnectionError" in note and note.endswith("good for 9 days")
     assert not obtain(run, monkeypatch, kept(60)).changed and operations.flow.NOTES == []
-
-
-class Host:
-    """A folder that stands for a gateway host, with a docker that notes what nginx is told."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.base = root, root / "gateway"
-        (self.base / "conf/tls").mkdir(parents=True)
-        self.pem = self.base / "conf/tls/shop.pem"
-        self.systems = ["shop=shop.test"]
-        (self.base / "compose.yaml").touch()
-        self.text = TEXT.replace("/etc/letsencrypt/", f"{root}/le/")
-        assert self.text.count(f"{root}/le/") == 2
-        (root / "bin").mkdir()
-        self.docker()
-
-    def docker(self, test: int | str = 0, up: bool = True, answers: bool = True) -> None:
-        """What `nginx -t` ends with (a number, or a command); whether the gateway runs, and the engine answers."""
-        said = "echo id" if up else "true" if answers else "echo Cannot connect to the Docker daemon"
-        lines = ["#!/bin/sh", f'case "$*" in *" ps "*) {said}; exit {int(not answers)};; esac']
-        check = test if isinstance(test, str) else f"echo refused by test; exit {test}"
-        lines += [f'echo "$*" >> {self.root}/told', f'case "$*" in *" -t "*) {check};; esac']
-        (self.root / "bin/docker").write_text("\n".join(lines) + "\n")
-        (self.root / "bin/docker").chmod(0o755)
-
-    def run(self, verb: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
-        words = [sys.executable, "-c", self.text, verb, str(self.base), *self.systems]
-        return subprocess.run(words, capture_output=True, text=True, timeout=60, env=env)
-
-    def look(self) -> dict[str, Any]:
-        return json.loads(self.run("look").stdout)
-
-    def told(self) -> list[str]:
-        """What nginx was told, the first word after its configuration."""
-        lines = (self.root / "told").read_text().splitlines() if (self.root / "told").exists() else []
-        return [line.partition("nginx.conf ")[2] for line in lines]
-
-    def certbot(self, name: str = "shop.test", fits: bool = True) -> str:
-        """certbot keeps a new certificate; what lies where nginx looks when it is in place."""
-        live, renewal = self.root / f"le/live/changeover-{name.partition('.')[0]}", self.root / "le/renewal"
-        for folder in (live, renewal):
-            folder.mkdir(parents=True, exist_ok=True)
-        (renewal / "changeover-shop.conf").write_text(f"[renewalparams]\naccount = 1\nserver = {DIRECTORY}\n")
-        make(live / "privkey.pem", live / "cert.pem", name)
-        if not fits:
-            make(live / "privkey.pem", live / "away.pem", name)
-        (live / "fullchain.pem").write_text((live / "cert.pem").read_text())
-        return (live / "privkey.pem").read_text() + (live / "fullchain.pem").read_text()
-
-
-def make(key: Path, certificate: Path, name: str) -> None:
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    words += ["-days", "30", "-subj", "/CN=test", "-addext", f"subjectAltName=DNS:{name}"]
-    subprocess.run([*words, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
-
-
-def test_the_script_knows_where_nginx_looks() -> None:
-    assert f'CONF = "{gateway.CONF}/nginx.conf"' in TEXT
-    assert f'LIVE = "{certificates.CERTBOT}/live/{certificates.lineage("")}"' in TEXT
-
-
-def test_a_bare_host_has_nothing(host: Host) -> None:
-    found = host.look()
-    assert (found["pairs"], found["certificates"], found["loaded"]) == ([], {}, False)
-
-
-def test_nginx_can_start_before_there_is_a_certificate(host: Host) -> None:
-    assert host.run("begin").returncode == 0
-    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(host.pem)
-    assert stat.S_IMODE(host.pem.stat().st_mode) == 0o600 and host.look()["pairs"] == ["shop"]
-    first = host.pem.read_text()
-    assert host.run("begin").returncode == 0 and host.pem.read_text() == first
-
-
-def test_a_certificate_that_was_given_by_files_serves_until_there_is_another(host: Host) -> None:
-    tls = host.base / "conf/tls"
-    make(tls / "shop.key", tls / "shop.crt", "shop.test")
-    host.run("begin")
-    assert host.pem.read_text() == (tls / "shop.key").read_text() + (tls / "shop.crt").read_text()
-
-
-def test_a_new_certificate_is_checked_and_loaded_once(host: Host) -> None:
-    host.run("begin")
-    new = host.certbot()
-    assert host.look()["certificates"]["shop"]["in_place"] is False
-    done = host.run("install")
-    assert done.returncode == 0 and "loaded shop.pem" in done.stdout
-    assert host.pem.read_text() == new and host.told() == ["-t -q", "-t -q", "-s reload"]
-    assert stat.S_IMODE(host.pem.stat().st_mode) == 0o600
-    assert host.run("install").returncode == 0 and len(host.told()) == 3
-    found = host.look()
-    assert found["loaded"] and found["certificates"]["shop"]["in_place"]
-    assert (found["certificates"]["shop"]["names"], found["certificates"]["shop"]["server"]) == (
-        ["shop.test"],
-        DIRECTORY,
-    )
-    assert 29 * 86400 < found["certificates"]["shop"]["ends"] - found["now"] < 31 * 86400
-
-
-def test_a_run_that_was_killed_before_the_reload_is_mended_by_the_next(host: Host) -> None:
-    host.run("begin")
-    host.pem.write_text(host.certbot())
-    assert host.look()["loaded"] is False
-    assert host.run("install").returncode == 0 and host.told() == ["-t -q", "-s reload"]
-
-
-def test_a_pair_that_does_not_fit_is_not_put_in_place(host: Host) -> None:
-    host.run("begin")
-    host.run("install")
-    before, _ = host.pem.read_text(), host.certbot(fits=False)
-    done = host.run("install")
-    assert done.returncode == 1 and "key and certificate do not fit" in done.stderr
-    assert host.pem.read_text() == before and host.told() == ["-t -q", "-s reload"]
-    assert sorted(os.listdir(host.pem.parent)) == ["shop.pem"]
-
-
-def test_what_nginx_refuses_goes_back(host: Host) -> None:
-    host.run("begin")
-    before, _ = host.pem.read_text(), host.certbot()
-    host.docker(test=1)
-    done = host.run("install")
-    assert done.returncode == 1 and "refused by test" in done.stderr and "the one before serves" in done.stderr
-    assert host.pem.read_text() == before and "-s reload" not in host.told() and not host.look()["loaded"]
-    host.docker()
-    assert host.run("install").returncode == 0 and host.told()[-2:] == ["-t -q", "-s reload"]
-
-
-def test_an_engine_that_does_not_answer_is_no_gateway_that_does_not_run(host: Host) -> None:
-    host.run("begin")
-    before, new = host.pem.read_text(), host.certbot()
-    host.docker(up=False, answers=False)
-    done = host.run("install")
-    assert done.returncode == 1 and "does not say whether the gateway runs (Cannot connect to the" in done.stderr
-    assert host.pem.read_text() == before and not host.look()["loaded"]
-    host.docker()
-    assert host.run("install").returncode == 0 and host.pem.read_text() == new and host.told()[-1] == "-s reload"
-
-
-def test_a_gateway_that_was_never_installed_does_not_run(host: Host) -> None:
-    (host.base / "compose.yaml").unlink()
-    host.certbot()
-    host.docker(up=False, answers=False)
-    assert host.run("install").returncode == 0 and host.look()["loaded"]
-
-
-def test_one_bad_pair_does_not_keep_the_others_from_being_loaded(host: Host) -> None:
-    host.systems = ["bad=bad.test", "shop=shop.test", "cafe=cafe.test"]
-    host.run("begin")
-    bad, cafe = (host.base / f"conf/tls/{name}.pem" for name in ("bad", "cafe"))
-    old = {path: path.read_text() for path in (bad, cafe)}
-    host.certbot("bad.test", fits=False)
-    new = host.certbot()
-    refused = host.certbot("cafe.test")
-    marker = host.root / "refused"
-    marker.write_text(refused)
-    host.docker(test=f"cmp -s {marker} {cafe} && echo refused by test && exit 1; exit 0")
-    done = host.run("install")
-    assert done.returncode == 1 and "loaded shop.pem" in done.stdout
-    assert "changeover-bad: key and certificate do not fit" in done.stderr
-    assert f"nginx refused the new {cafe}; the one before serves" in done.stderr and "refused by test" in done.stderr
-    assert host.pem.read_text() == new and {path: path.read_text() for path in old} == old
-    assert host.told().count("-s reload") == 1 and host.told()[-1] == "-s reload"
-    assert host.run("install").returncode == 1, "it says so until it is mended"
-    assert host.told().count("-s reload") == 1
-
-
-def test_a_gateway_that_does_not_run_loads_it_when_it_starts(host: Host) -> None:
-    host.run("begin")
-    new = host.certbot()
-    host.docker(up=False)
-    assert host.run("install").returncode == 0
-    assert host.pem.read_text() == new and host.told() == [] and host.look()["loaded"]
