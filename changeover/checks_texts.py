@@ -33,6 +33,7 @@ def texts(path: str, file: str, name: str, system: System, service: Container) -
     for key in sorted({*service.secrets} & {*service.secret_env}):
         yield Problem(file, f"{path}.secret_env.{key}", "is a file already (secrets); one of the two is enough")
     yield from _login(path, file, system, service)
+    yield from _databases(path, file, system, service)
 
 
 def _login(path: str, file: str, system: System, service: Container) -> Iterable[Problem]:
@@ -47,6 +48,27 @@ def _login(path: str, file: str, system: System, service: Container) -> Iterable
         if f"secret.{database.owner_secret}" in known:
             why = f"holds {database.owner_secret}, the password of a login whose name changes with it"
             yield Problem(file, f"{path}.secrets", f"{why}; write {{login.{key}}} for the name")
+
+
+def _databases(path: str, file: str, system: System, service: Container) -> Iterable[Problem]:
+    """A login is made when its database is up; a superuser's password is for nobody but the database."""
+    wanted: dict[str, list[str]] = {}
+    for where, given in (("secrets", service.secrets), ("secret_env", service.secret_env)):
+        named = given if isinstance(given, dict) else {name: f"{{secret.{name}}}" for name in given}
+        wanted |= {f"{path}.{where}.{key}": placeholders(text) for key, text in named.items()}
+    for key, database in system.services.items():
+        if not isinstance(database, Postgres) or database is service:
+            continue
+        secret, after = database.superuser_secret, max(1, database.layer)
+        own = isinstance(service, Postgres) and service.superuser_secret == secret
+        for here, words in wanted.items():
+            if f"login.{key}" in words and service.layer <= after:
+                mend = f"give it layer {after + 1}" if after < 3 else "give both a lower layer"
+                why = f"{{login.{key}}} is made after layer {after}, and this service starts in layer {service.layer}"
+                yield Problem(file, here, f"{why}; {mend}")
+            if f"secret.{secret}" in words and not own:
+                why = f"{secret} is the password of {key}'s superuser, as whom nobody logs in"
+                yield Problem(file, here, f"{why}; write {{login.{key}}} and {{secret.{database.owner_secret}}}")
 
 
 def _placeholder_problem(text: str, kinds: tuple[str, ...], name: str, system: System) -> str | None:

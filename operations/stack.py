@@ -183,7 +183,8 @@ def stack_files(
         secrets={f"{s.name}.{one.name}": path_of(base, s, one.name) for s in in_file(specs) for one in s.secrets},
         volumes=[volume for volume in volumes if not volume.startswith("/")],
     )
-    files = [File(f"{base}/compose.yaml", text)]
+    # Root's alone: its labels hold digests of the secrets, which whoever reads them may try values on.
+    files = [File(f"{base}/compose.yaml", text, mode="600")]
     for spec in fresh:
         for secret in spec.secrets:
             owner = str(secret.uid or "root")

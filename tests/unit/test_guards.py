@@ -200,6 +200,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
         root = repository(tmp_path_factory.mktemp("repository"), CASES[name])
         return end(start(root, CASES[name].words), root)
 
+    tmp_path_factory.getbasetemp()  # made once: four threads would make four
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(CASES, pool.map(one, CASES), strict=True))
 

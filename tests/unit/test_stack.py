@@ -182,6 +182,8 @@ def test_secrets_are_private_files_of_the_user_in_the_container() -> None:
 def test_the_folders_of_secrets_are_roots_alone() -> None:
     plan = fleet.load(staging_hosts())
     specs = containers(plan, "tasktracker", "app1", Live(), Secrets(NOWHERE, VALUES))
+    compose = stack_files(plan, "tasktracker", specs)[0][0]
+    assert (compose.path, compose.mode) == ("/srv/tasktracker/compose.yaml", "600"), "it holds digests of secrets"
     directories = {d.path: (d.mode, d.owner) for d in stack_files(plan, "tasktracker", specs)[1]}
     assert directories == {
         "/srv/tasktracker": ("755", "root"),
