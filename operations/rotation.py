@@ -51,13 +51,20 @@ def renewed(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     wanted = serving.served(plan, system, live)
     serving.unchanged(name=f"{system}: what serves is what this run confirmed", wanted=wanted)
     tree(name=f"{system}: secrets of the idle slots", files=files[1:], directories=directories)
-    if any(spec.variables for spec in found):
-        remade(
-            name=f"{system}: idle slots with secrets as variables are made anew",
-            system=system,
-            directory=plan.run_dir(system),
-            wanted={s.name: s.body["labels"]["changeover.config"] for s in found if s.variables},
-        )
+    remade(
+        name=f"{system}: idle slots are made anew with the new secrets",
+        system=system,
+        directory=plan.run_dir(system),
+        wanted=configs(found),
+    )
+
+
+def configs(specs: list[ContainerSpec]) -> dict[str, str]:
+    """{container: digest of its settings}. Argument: slots.
+
+    Those without variables as well: a label of the old secrets would be new settings to the deploy after a way back.
+    """
+    return {spec.name: spec.body["labels"]["changeover.config"] for spec in specs}
 
 
 @deploy("rotation")

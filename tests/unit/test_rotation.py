@@ -17,7 +17,7 @@ from changeover.logins import lock_sql, login
 from changeover.record import Check
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
-from changeover.stack import containers
+from changeover.stack import containers, drifted
 from operations import flow, rotation, serving
 from operations.database import Login
 from operations.recorder import place, shown
@@ -158,11 +158,23 @@ def test_the_idle_slots_are_those_that_the_run_leaves() -> None:
     assert not rotation.idle(plan, "shop", Live(), containers(plan, "shop", "app1", Live(), SECRETS))
 
 
-def test_a_stopped_container_with_old_variables_is_made_anew_and_only_once(run: Run) -> None:
+def test_a_stopped_container_with_old_secrets_is_made_anew_and_only_once(run: Run) -> None:
     arguments = {"system": "shop", "directory": "/srv/shop", "wanted": {"api-blue": "new"}}
     done = run(rotation.remade, {"changeover.slot": ["api-blue old"]}, **arguments)
     assert "up --no-start --no-deps api-blue" in done.commands[0].text
     assert not run(rotation.remade, {"changeover.slot": ["api-blue new"]}, **arguments).changed
+
+
+def test_after_a_rotation_and_a_way_back_nothing_has_other_settings() -> None:
+    """Else the next plain deploy would switch for nothing."""
+    plan = fleet.load(good())
+    both = {name: SlotState(live="blue", blue="1.0.0", green="1.0.0") for name in ("api", "clock")}
+    live = Live(release=Releases(live="1.0.0"), slots=both)
+    idle = rotation.idle(plan, "shop", live, containers(plan, "shop", "app1", live, SECRETS))
+    made = rotation.configs(idle)
+    assert set(made) == {"api-green", "clock-green"} and not any(spec.variables for spec in idle)
+    gone_back = live.model_copy(update={"slots": {name: SlotState(live="green", green="1.0.0") for name in both}})
+    assert drifted(containers(plan, "shop", "app1", gone_back, SECRETS), made) == []
 
 
 def test_steps_and_barriers_of_a_runbook_that_includes_the_deploy_keep_their_phases() -> None:
