@@ -127,6 +127,9 @@ def test_certificates_of_an_authority(tmp_path):
     assert none.code == 1 and "Traceback" not in none.text, none.text
     assert f"hello: no certificate for {NAME} from {DIRECTORY} (there is none yet)" in none.text
     assert "why    " in none.text and "Connection refused" in none.text and "next   see that http://" in none.text
+    assert f"the gateway answers for {NAME} over HTTP only" in none.text
+    asked = f"curl -s -o /dev/null -w '%{{http_code}}' -H 'Host: {NAME}' http://127.0.0.1/"
+    assert ssh("acme1", asked) in ("502", "503"), "nobody is sent to a certificate that nobody trusts"
     assert ssh("acme1", "ls /var/lib/changeover/hello/state.json 2>/dev/null || echo none") == "none"
     assert "hello-" not in ssh("acme1", "docker ps --format '{{.Names}}'")
 

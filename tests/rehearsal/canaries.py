@@ -99,21 +99,40 @@ class Canaries:
 
 @dataclass
 class Lines:
-    """The command lines of all processes, seen again and again; a rehearsal's hosts are containers of this machine."""
+    """The command lines of all processes, seen again and again; a rehearsal's hosts are containers of this machine.
+
+    `variables`: of the processes on its hosts, containers' included; not of this machine: its environment is a source.
+    """
 
     seen: set[str] = field(default_factory=set)
+    variables: set[str] = field(default_factory=set)
+
+
+def variables(process: Path) -> set[str]:
+    """NAME=value of a process of a rehearsal's host. Argument: its folder in /proc. Raises OSError when it is gone.
+
+    Left out: what the postgres image's own entrypoint reads its file into while it makes the data.
+    """
+    depth = (process / "cgroup").read_text().count("/docker/")  # 1: a host, 2: a container on it
+    found = (process / "environ").read_bytes().decode(errors="replace").split("\0") if depth else []
+    return {one for one in found if one and not (depth > 1 and one.startswith("POSTGRES_PASSWORD="))}
 
 
 @contextlib.contextmanager
 def command_lines() -> Iterator[Lines]:
-    """Looks at all command lines while the block runs."""
+    """Looks at all command lines while the block runs, and once at the variables of each process."""
     lines, stop = Lines(), threading.Event()
+    looked: set[tuple[Path, bytes]] = set()
 
     def look() -> None:
         while not stop.wait(EVERY):
             for file in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
-                    lines.seen.add(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                    line = file.read_bytes()
+                    lines.seen.add(line.replace(b"\0", b" ").decode(errors="replace"))
+                    if (file, line) not in looked:  # a process that is another program now is looked at again
+                        looked.add((file, line))
+                        lines.variables |= variables(file.parent)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

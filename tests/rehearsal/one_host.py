@@ -30,6 +30,7 @@ class Host:
         self.canaries = Canaries(folder / "planted")
         self.printed = ""
         self.lines: set[str] = set()
+        self.variables: set[str] = set()
 
     def run(
         self, *words: str, limit: float = 600, env: dict[str, str] | None = None, settings: dict[str, Any] | None = None
@@ -45,6 +46,7 @@ class Host:
             done = pyinfra(*words, *data, inventory=INVENTORY, limit=limit, env=more)
         self.printed += done.text
         self.lines |= lines.seen
+        self.variables |= lines.variables
         return done
 
     def serves(self, limit: float = 60) -> None:

@@ -140,6 +140,8 @@ def test_no_secret_is_where_it_does_not_belong(bare):
     assert not bare.canaries.within(bare.printed)
     assert any("docker exec -i tasktracker-postgres-1 psql" in line for line in bare.lines), "the host's were seen"
     assert not [line for line in bare.lines if bare.canaries.within(line)]
+    assert any(one.startswith("POSTGRES_PASSWORD_FILE=") for one in bare.variables), "the containers' were seen"
+    assert not [one.partition("=")[0] for one in bare.variables if bare.canaries.within(one)]
 
 
 def test_the_server_suite_holds_on_one_vm_too(bare):
