@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from fakes import Outcome
@@ -83,6 +84,27 @@ def test_who_is_served_without_https_until_there_is_a_certificate() -> None:
     look = Look(served={"http": ("a.test", False), "files": ("b.test", True), "ended": ("c.test", True)})
     wanted = {"http": never, "files": never, "ended": later, "new": never}
     assert certificates.plain(look, wanted) == ["http", "new"]
+
+
+def test_the_gateway_gets_plain_files_before_the_authority_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what certbot has already is in place before the real file of another system names it."""
+    done: list[Any] = []
+    look = Look(now=NOW, served={"shop": ("shop.test", False), "hello": ("hello.test", True)})
+    for name in ("tree", "unit_read", "begun", "installed", "obtained"):
+        monkeypatch.setattr(operations, name, lambda name="", **_: done.append(name))
+    monkeypatch.setattr(operations.apt, "packages", lambda **_: None)
+    monkeypatch.setattr(operations.units, "running", lambda **_: None)
+    monkeypatch.setattr(operations, "serve", lambda plan, name, plain: done.append(plain))
+    host = SimpleNamespace(get_fact=lambda *_, **__: look, loop=lambda names: names)
+    monkeypatch.setattr(operations, "host", host)
+    cast(Any, operations.had)._inner(fleet.load(hosts()), "edge1")
+    assert done[-5:] == [
+        "what certbot has already is in place",
+        ["shop"],
+        "shop: a certificate for shop.test",
+        "hello: a certificate for hello.test",
+        "the gateway has loaded its certificates",
+    ]
 
 
 @pytest.mark.parametrize(
