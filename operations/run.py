@@ -45,9 +45,9 @@ _files: list[Path] = []
 _lock = Semaphore()
 AT_WORK = 60  # seconds that a change which hosts make by themselves may take to be written down everywhere
 ALONE = ("preflight.py", "secure.py")  # what a person runs to have hosts exactly as the settings say
-ROTATION = "rotate_secrets.py"  # the runbook that ends old secrets
 HARMLESS = ("preflight.py", "secure.py", "images.py")  # phases that touch no slot
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
+ROTATION = "rotate_secrets.py"  # the runbook that ends old secrets
 
 
 def install() -> None:
