@@ -33,7 +33,7 @@ from changeover.strategy import Strategy, strategy
 from changeover.texts import broken
 from facts.compose import SlotConfigs
 from facts.host import SystemState, state_path
-from operations import masking, tls_files
+from operations import command_line, masking, tls_files
 
 _plan: fleet.Plan | None = None
 _secrets: Secrets | None = None
@@ -45,9 +45,7 @@ _files: list[Path] = []
 _lock = Semaphore()
 AT_WORK = 60  # seconds that a change which hosts make by themselves may take to be written down everywhere
 ALONE = ("preflight.py", "secure.py")  # what a person runs to have hosts exactly as the settings say
-HARMLESS = ("preflight.py", "secure.py", "images.py")  # phases that touch no slot
 _TXN = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{random.token_hex(3)}"
-ROTATION = "rotate_secrets.py"  # the runbook that ends old secrets
 
 
 def install() -> None:
@@ -67,8 +65,8 @@ def install() -> None:
         original(inventory, config, initial_limit=initial_limit)
         _named(inventory, context.params if context else {})
         _check(inventory, initial_limit)
-        if context and not context.params.get("dry"):
-            _whole(context.params)
+        if context and not context.params.get("dry") and (lines := command_line.partial(context.params, plan().run)):
+            refuse(*lines)
         if context:
             from operations import recorder
 
@@ -78,30 +76,14 @@ def install() -> None:
 
 
 def _refuse(params: dict[str, Any]) -> None:
-    """Options and names that pyinfra takes without a word, and that hide failures."""
-    inventory_name = str(params.get("inventory"))
-    if inventory_name.endswith(".py") and not Path(inventory_name).exists():
-        refuse(f"error  no inventory file {inventory_name}; there are: {_inventories()}")
-    if params.get("no_wait"):
-        refuse("error  --no-wait hides failures; leave it out")
-    if params.get("serial"):
-        refuse("error  --serial breaks the steps that wait for all hosts; leave it out")
-    rotates = [word for word in params.get("operations") or () if Path(str(word)).name == ROTATION]
-    for option in ("limit", "exclude", "fail_percent"):
-        if rotates and params.get(option):
-            option = option.replace("_", "-")
-            why = "would lock logins that hosts without the new secrets still use"
-            refuse(f"error  --{option} {why}; leave it out: {rotates[0]} is for all hosts")
+    if lines := command_line.refused(params):
+        refuse(*lines)
 
 
 def refuse(*lines: str) -> NoReturn:
     """Ends the run before anything is changed, with these lines and exit code 1."""
     click.echo("\n".join(lines), err=True)
     sys.exit(1)
-
-
-def _inventories() -> str:
-    return " ".join(sorted(str(path) for path in Path("inventories").glob("*.py"))) or "none"
 
 
 def _named(hosts: Any, params: dict[str, Any]) -> None:
@@ -131,19 +113,6 @@ def _check(hosts: Any, limit: Any) -> None:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         refuse(*(f"error  {line}" for line in missing), count)
     _mask_output(_plan, _secrets)
-
-
-def _whole(params: dict[str, Any]) -> None:
-    """A release is brought by all phases in order: one alone would take the slot of the release before, unseen."""
-    words = [str(word) for word in params.get("operations") or ()]
-    parts = [word for word in words if Path(word).parent.name == "phases" and Path(word).name not in HARMLESS]
-    release = plan().run.release
-    if parts and release:
-        refuse(
-            f"error  {parts[0]} alone brings no release: it would take the slot of the release before",
-            f"next   pyinfra {params.get('inventory')} deploy.py -y --data release={release}",
-            "1 error; nothing was touched",
-        )
 
 
 def _mask_output(checked: fleet.Plan, source: Secrets) -> None:
