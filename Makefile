@@ -20,7 +20,7 @@ test: venv lint test-unit  ## set-up and the tests: under 20 minutes on 2 cores,
 test-unit: venv
 	@$(RUN) -m pytest tests/unit -q
 
-test-faults: venv  ## the faults: under 35 minutes
+test-faults: venv  ## the faults: about 40 minutes on 2 cores (35 are meant)
 	@$(RUN) -m rehearsal job --no-verify
 	@$(RUN) -m pytest tests/rehearsal -q -m late
 	@$(RUN) -m pytest tests/faults -q -m "not matrix"

@@ -164,6 +164,7 @@ def test_assets_come_from_the_cache(fleet, asset_route):
     _, settings = route_of(fleet.plan, asset_route)
     base = f"{asset_route.part.rstrip('/')}/"
     page = ask(fleet, asset_route, base)
+    assert page["status"] == 200, f"{asset_route}: GET {base} is {page['status']}"  # an error page names none either
     links = [urljoin(base, link) for link in re.findall(r"""(?:src|href)=["']?([^"'\s>]+)""", page["body"])]
     assets = [link for link in links if link.startswith(base + settings.assets)]
     if not assets:
