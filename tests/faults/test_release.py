@@ -12,6 +12,7 @@ from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
 from tests.support import ROOT, UNTESTED, changeover, data, live, pyinfra, pyinfra_words, ssh, wait_for
 
 QUICK = {"tasktracker.release.soak": "12s", "tasktracker.release.lease": "15s"}
+IN_HAND = 3  # probes that a container may have had when it was killed
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +62,14 @@ def test_a_release_that_breaks_after_the_switch_goes_back_and_is_held(gateway, t
     assert again.code == 1 and "1.2.0 is held" in again.text
 
 
-def test_one_host_that_crashes_in_the_soak_goes_back_though_no_user_saw_it(gateway, tmp_path):  # noqa: F811
-    """The gateway passes the broken host over, so probes do not fail: what the hosts say of their containers does."""
+def test_one_host_that_crashes_in_the_soak_goes_back_though_few_users_saw_it(gateway, tmp_path):  # noqa: F811
+    """The gateway passes the broken host over: only what it had in hand fails, and that alone may pass here.
+
+    What the hosts say of their containers sends the release back.
+    """
     before = live()
     release = other(before["release"]["live"])
-    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "60s"})
+    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "60s", "tasktracker.release.max_failed": IN_HAND})
     run = subprocess.Popen(
         pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -79,7 +83,7 @@ def test_one_host_that_crashes_in_the_soak_goes_back_though_no_user_saw_it(gatew
     assert served(gateway) == before["release"]["live"]
     assert live()["held"].get(release), "what was judged is held"
     made = json.loads((ROOT / "reports" / "latest" / "record.json").read_text())
-    assert made["outcome"] == "rolled_back" and made["probe"]["failed"] == 0
+    assert made["outcome"] == "rolled_back" and made["probe"]["failed"] <= IN_HAND
 
 
 def test_a_worker_that_crashes_in_the_soak_goes_back(gateway, tmp_path):  # noqa: F811
