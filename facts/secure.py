@@ -77,16 +77,16 @@ class KernelSettings(FactBase[dict[str, str]]):
     """{setting: value} for those of `keys` that the host's kernel knows."""
 
     def command(self, keys: Sequence[str]) -> str:
-        names = " ".join(map(shlex.quote, keys))
-        file = '"/proc/sys/$(echo "$k" | tr . /)"'
-        return f'for k in {names}; do [ -e {file} ] && printf "%s %s\\n" "$k" "$(cat {file} 2>/dev/null)"; done; true'
+        files = " ".join(shlex.quote(key.replace(".", "/")) for key in keys)
+        return f"cd /proc/sys && grep -sH '' {files}; true"
 
     @staticmethod
     def default() -> dict[str, str]:
         return {}
 
     def process(self, output: list[str]) -> dict[str, str]:
-        return {key: " ".join(value.split()) for key, _, value in (line.partition(" ") for line in output)}
+        found = (line.partition(":") for line in output)
+        return {file.replace("/", "."): " ".join(value.split()) for file, _, value in found}
 
 
 class SwapActive(FactBase[bool]):

@@ -1,45 +1,70 @@
-"""A systemd unit: does it run, will it after a reboot, and is a file that it reads newer than its start."""
+"""systemd units: do they run, will they after a reboot, and is a file that they read newer than their start."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from pyinfra.api import FactBase
+
+ASKED = ("Id", "ActiveState", "UnitFileState", "NeedDaemonReload", "ActiveEnterTimestamp")
+RUNS = {"active", "reloading", "refreshing"}  # as `systemctl is-active` has it
+STARTS = {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated"}  # as `is-enabled` has it
+MOMENT = "%a %Y-%m-%d %H:%M:%S.%f UTC"
+EPOCH, MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Unit:
     """`stale` are the files changed since the unit started; `unread`: systemd itself has not read the unit's files."""
 
-    active: bool
-    enabled: bool
-    stale: tuple[str, ...]
+    active: bool = False
+    enabled: bool = False
+    stale: tuple[str, ...] = ()
     unread: bool = False
 
 
-class UnitState(FactBase[Unit]):
-    """State of a unit, and which of the files it reads are newer than its start."""
+class UnitStates(FactBase[dict[str, Unit]]):
+    """{unit: its state}, by one command. Argument: unit -> the files that it reads when it starts."""
 
-    def requires_command(self, unit: str, reads: list[str]) -> str:
+    def requires_command(self, units: Mapping[str, Sequence[str]]) -> str:
         return "systemctl"
 
-    def command(self, unit: str, reads: list[str]) -> str:
-        """Never fails; an unknown unit is inactive. Times are compared in nanoseconds."""
-        name, files = shlex.quote(unit), " ".join(map(shlex.quote, reads))
-        return (
-            f"systemctl is-active -q {name} && echo active; systemctl is-enabled -q {name} 2>/dev/null && echo enabled;"
-            f" systemctl show -p NeedDaemonReload --value {name} | grep -qx yes && echo unread;"
-            f' t=$(systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value {name}); [ -n "$t" ] || exit 0;'
-            ' s=$(date -u -d "$t" +%s%N);'
-            f' for f in {files}; do [ -e "$f" ] || continue; m=$(stat -c %.9Y "$f" | tr -d .);'
-            ' [ "$m" -gt "$s" ] && echo "stale $f"; done; true'
-        )
+    def command(self, units: Mapping[str, Sequence[str]]) -> str:
+        """Never fails; an unknown unit is inactive. Files are told in nanoseconds, starts in microseconds."""
+        self._reads = units
+        names = " ".join(map(shlex.quote, units))
+        files = " ".join(sorted({shlex.quote(file) for reads in units.values() for file in reads}))
+        shown = f"systemctl show --timestamp=us+utc -p {','.join(ASKED)} {names}"
+        return f"{shown}; stat -c 'file %.9Y %n' {files} 2>/dev/null; true" if files else f"{shown}; true"
 
     @staticmethod
-    def default() -> Unit:
-        return Unit(False, False, ())
+    def default() -> dict[str, Unit]:
+        return {}
 
-    def process(self, output: list[str]) -> Unit:
-        stale = tuple(line.removeprefix("stale ") for line in output if line.startswith("stale "))
-        return Unit("active" in output, "enabled" in output, stale, "unread" in output)
+    def process(self, output: list[str]) -> dict[str, Unit]:
+        changed, said = {}, [dict[str, str]()]
+        for line in output:
+            if line.startswith("file "):
+                _, when, name = line.split(" ", 2)
+                changed[name] = int(when.replace(".", ""))
+            key, _, value = line.partition("=")
+            if key in said[-1]:  # each unit's lines begin anew
+                said.append({})
+            if key in ASKED:
+                said[-1][key] = value
+        # By their order: an alias has another unit's Id.
+        return {name: _unit(one, reads, changed) for (name, reads), one in zip(self._reads.items(), said, strict=False)}
+
+
+def _unit(said: Mapping[str, str], reads: Sequence[str], changed: Mapping[str, int]) -> Unit:
+    started = said.get("ActiveEnterTimestamp")
+    since = (datetime.strptime(started, MOMENT) - EPOCH) // MICROSECOND * 1000 if started else 0
+    return Unit(
+        active=said.get("ActiveState") in RUNS,
+        enabled=said.get("UnitFileState") in STARTS,
+        stale=tuple(file for file in reads if started and changed.get(file, 0) > since),
+        unread=said.get("NeedDaemonReload") == "yes",
+    )

@@ -38,7 +38,7 @@ def had(plan: Plan, name: str) -> None:
         directories=gateway.directories(plan, name),
     )
     unit_read(name="systemd knows certbot.service as it is", directory=base, pairs=pairs)
-    units.running(name=f"{TIMER} runs, and after a reboot", unit=TIMER)
+    units.ready(name=f"{TIMER} runs, and after a reboot", running={TIMER: []})
     begun(name="nginx finds a certificate for each system", directory=base, pairs=pairs)
     look = host.get_fact(Certificates, directory=base, pairs=pairs)
     authority, there = certificates.acme(plan).directory, look.certificates

@@ -72,11 +72,12 @@ def guarded(plan: Plan, name: str, token: str, exact: bool) -> None:
     reached(name="what the hosts need of each other gets through", ways=ways, within=within)
     if plan.fleet.firewall.manage:
         # Before the confirmation: a host that reboots just after it must load them.
-        units.enabled(name=f"{NFTABLES} is loaded at boot", unit=NFTABLES)
+        units.ready(name=f"{NFTABLES} is loaded at boot", enabled=[NFTABLES])
     flow.barrier(name="every host has looked")
     confirmed(name="a fresh connection confirms them", token=token, within=within)
     if plan.fleet.firewall.manage:
-        units.running(name=f"{NFTABLES} runs, and after a reboot", unit=NFTABLES, reads=[firewall.FILE, DROP_IN])
+        reads = [firewall.FILE, DROP_IN]
+        units.ready(name=f"{NFTABLES} runs, and after a reboot", running={NFTABLES: reads})
     if plan.fleet.sshd.manage:
         obeyed(name="sshd reads what its drop-in says", fleet=plan.fleet)
 

@@ -10,7 +10,6 @@ from collections.abc import Generator
 from gevent.lock import Semaphore
 from pyinfra import host, inventory
 from pyinfra.api import StringCommand, deploy, operation
-from pyinfra.operations import server
 
 from changeover.files import Directory, File, render
 from changeover.hostconfig import config
@@ -19,7 +18,7 @@ from changeover.plan import Plan
 from facts.host import SystemState
 from facts.peers import Keys, PeerKeys
 from hostcmd.build import archive
-from operations import units
+from operations import units, users
 from operations.ask import at_once
 from operations.files import tree
 
@@ -39,8 +38,8 @@ AT_BOOT = {  # before the engine, and after it
 @deploy("host command")
 def installed(plan: Plan, name: str) -> None:
     """The command, its settings of every system of this host, and its key. Arguments: the plan; this host's name."""
-    # Not ensure_home: the folder is root's, see peers; the user would be given it back with each run.
-    server.user(name="user that peers log in as", user=USER, home=HOME, system=True, shell="/bin/sh", ensure_home=False)
+    # The home is not made here: the folder is root's, see peers; the user would be given it back with each run.
+    users.login(name="user that peers log in as", user=USER, shell="/bin/sh", home=HOME, system=True)
     systems = [system for system in plan.systems if system in plan.hosts[name].groups]
     tree(
         name="command, settings, recovery at boot",
@@ -51,8 +50,7 @@ def installed(plan: Plan, name: str) -> None:
         ],
         directories=[Directory(ETC)],
     )
-    for unit in host.loop(list(AT_BOOT)):
-        units.enabled(name=f"{unit} runs at boot", unit=unit)
+    units.ready(name="the gateway is put right at boot, and then the rest", enabled=list(AT_BOOT))
     key(name="key of its own", path=f"{ETC}/peer_key")
 
 

@@ -50,8 +50,7 @@ def engine(fleet: Fleet) -> None:
         check_root="/etc/docker",
         check_command=["dockerd", "--validate", "--config-file", "{}/daemon.json"],
     )
-    for unit, reads in host.loop(UNITS.items()):
-        units.running(name=f"{unit} runs, and after a reboot", unit=unit, reads=reads)
+    units.ready(name="the engine runs, and after a reboot", running=UNITS)
 
 
 @deploy("docker repository")

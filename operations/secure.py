@@ -14,7 +14,7 @@ from changeover.settings import Fleet
 from facts.files import FileStates
 from facts.host import STATE_DIR, Machine, MachineFacts
 from facts.secure import KernelSettings, SwapActive
-from operations import guard, units
+from operations import guard, units, users
 from operations.files import tree
 
 CHRONY = "/etc/default/chrony"
@@ -35,13 +35,8 @@ def host_itself(fleet: Fleet) -> None:
         no_recommends=True,
     )
     server.group(name="group of the engine", group="docker", system=True)
-    server.user(
-        name="deploy user",
-        user=fleet.deploy_user,
-        groups=["docker"],
-        append=True,
-        shell="/bin/bash",
-        public_keys=fleet.deploy_keys or None,
+    users.login(
+        name="deploy user", user=fleet.deploy_user, shell="/bin/bash", groups=["docker"], keys=fleet.deploy_keys
     )
     tree(
         name="settings of time, kernel and journal; folders",
@@ -55,11 +50,9 @@ def host_itself(fleet: Fleet) -> None:
         check_command=["apt-config", "-c", f"{{}}/{hardening.UPDATES.rpartition('/')[2]}", "dump"],
     )
     kernel(name="the kernel has its settings", values=hardening.sysctl_values(fleet, container))
-    for unit, reads in host.loop(UNITS.items()):
-        units.running(name=f"{unit} runs, and after a reboot", unit=unit, reads=reads)
-    units.enabled(name=f"{guard.UNIT} runs at boot", unit=guard.UNIT)
-    for timer in host.loop(TIMERS if fleet.updates.automatic else []):
-        units.running(name=f"{timer} runs, and after a reboot", unit=timer)
+    timers: dict[str, list[str]] = {timer: [] for timer in TIMERS if fleet.updates.automatic}
+    wanted = {**UNITS, **timers}
+    units.ready(name="time, journal, updates and guard run, and after a reboot", running=wanted, enabled=[guard.UNIT])
     if fleet.swap:
         swap(name=f"{fleet.swap.size} of swap", size=fleet.swap.size, container=container)
 

@@ -151,12 +151,17 @@ def test_links_and_names(tmp_path: Path) -> None:
 
 
 def test_unit_lines() -> None:
-    fact = units.UnitState()
-    assert fact.process(["active", "enabled"]) == units.Unit(True, True, ())
-    assert fact.process(["enabled", "stale /etc/a", "stale /etc/b c"]) == units.Unit(
-        False, True, ("/etc/a", "/etc/b c")
-    )
-    assert fact.default() == units.Unit(False, False, ())
+    fact = units.UnitStates()
+    fact.command(units={"a.service": ["/etc/a", "/etc/b c"], "b.timer": [], "c.service": ["/etc/a"]})
+    started = "ActiveEnterTimestamp=Sun 2026-11-22 12:17:14.101542 UTC"
+    first = ["Id=x.service", "ActiveState=active", "UnitFileState=enabled", started, "NeedDaemonReload=no", ""]
+    second = ["Id=b.timer", "ActiveState=failed", "UnitFileState=static", "ActiveEnterTimestamp="]
+    files = ["file 1795349834.101541999 /etc/a", "file 1795349834.101543000 /etc/b c"]
+    found = fact.process([*first, *second, "NeedDaemonReload=yes", *files])
+    assert found == {
+        "a.service": units.Unit(True, True, ("/etc/b c",)),
+        "b.timer": units.Unit(False, True, (), True),
+    }, "of an alias too, whose Id is another's; of a third nothing was said"
 
 
 @pytest.mark.parametrize("changed, stale", [(100, ()), (300, ("FILE",))])
@@ -165,17 +170,26 @@ def test_a_file_newer_than_the_units_start_is_stale(tmp_path: Path, changed: int
     file.touch()
     os.utime(file, ns=(changed * 10**9, changed * 10**9 + 1))
     systemctl = tmp_path / "systemctl"
-    systemctl.write_text(
-        "#!/bin/sh\n"
-        'case "$1" in show) echo "Thu 1970-01-01 00:03:20.000000 UTC";; is-active|is-enabled) exit 0;; esac\n'
-    )
+    since = "ActiveEnterTimestamp=Thu 1970-01-01 00:03:20.000000 UTC"
+    systemctl.write_text(f"#!/bin/sh\nprintf '%s\\n' ActiveState=active UnitFileState=enabled '{since}'\n")
     systemctl.chmod(0o755)
-    command = units.UnitState().command(unit="docker.service", reads=[str(file), str(tmp_path / "none")])
+    fact = units.UnitStates()
+    command = fact.command(units={"docker.service": [str(file), str(tmp_path / "none")]})
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=20)
     assert run.returncode == 0, run.stderr
-    found = units.UnitState().process(run.stdout.splitlines())
-    assert found == units.Unit(True, True, tuple(str(file) for _ in stale))
+    found = fact.process(run.stdout.splitlines())
+    assert found == {"docker.service": units.Unit(True, True, tuple(str(file) for _ in stale))}
+
+
+def test_kernel_settings_are_read_as_they_are(tmp_path: Path) -> None:
+    fact = secure.KernelSettings()
+    command = fact.command(keys=["net.ipv4.ip_forward", "net.ipv4.ip_local_port_range", "no.such.key"])
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=20)
+    found = fact.process(run.stdout.splitlines())
+    ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert found["net.ipv4.ip_local_port_range"] == " ".join(ports) and "no.such.key" not in found
+    assert found["net.ipv4.ip_forward"] in ("0", "1")
 
 
 # --- the database

@@ -256,12 +256,12 @@ def test_a_run_of_its_own(words: list[str], exact: bool, monkeypatch: pytest.Mon
 def test_the_rules_are_loaded_at_boot_before_they_are_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that reboots between the two would come up without a firewall."""
     told: list[str] = []
-    for module, name in ((guard.units, "enabled"), (guard.units, "running"), (guard, "confirmed"), (guard, "loaded")):
-        monkeypatch.setattr(module, name, lambda *_, _op=name, **values: told.append(f"{_op} {values.get('unit')}"))
+    for module, name in ((guard.units, "ready"), (guard, "confirmed"), (guard, "loaded")):
+        monkeypatch.setattr(module, name, lambda *_, _op=name, **values: told.append(f"{_op} {values.get('enabled')}"))
     for module, name in ((guard.flow, "require"), (guard.flow, "barrier"), (guard, "reached"), (guard, "obeyed")):
         monkeypatch.setattr(module, name, lambda *_, **__: None)
     monkeypatch.setattr(guard, "problems", lambda *_: [])
     monkeypatch.setattr(guard, "notes", lambda *_: [])
     inspect.unwrap(guard.guarded)(PLAN, "data1", "t", exact=False)
-    order = [told.index(one) for one in ("loaded None", "enabled nftables.service", "confirmed None")]
+    order = [told.index(one) for one in ("loaded None", "ready ['nftables.service']", "confirmed None")]
     assert order == sorted(order)

@@ -178,9 +178,10 @@ def test_only_public_halves_are_read() -> None:
 # --- at boot
 
 
-@pytest.mark.parametrize("state, commands", [(["enabled"], []), ([], ["systemctl enable changeover-recover.service"])])
-def test_recovery_is_enabled_and_not_started(run: Run, state: list[str], commands: list[str]) -> None:
-    done = run(units.enabled, {"is-enabled": state}, unit="changeover-recover.service")
+@pytest.mark.parametrize("state, commands", [("enabled", []), ("", ["systemctl enable changeover-recover.service"])])
+def test_recovery_is_enabled_and_not_started(run: Run, state: str, commands: list[str]) -> None:
+    said = {"systemctl show": [f"UnitFileState={state}"]}
+    done = run(units.ready, said, enabled=["changeover-recover.service"])
     assert [command.text for command in done.commands] == commands
 
 

@@ -138,9 +138,19 @@ def test_up_that_fails_fails_the_host_with_what_compose_said(run: Run) -> None:
     assert "x-worker-1  | no such table" in done.lines
 
 
-# --- units.running
+# --- units
 
-UNIT = {"unit": "docker.service", "reads": ["/etc/docker/daemon.json"]}
+UNIT = {"running": {"docker.service": ["/etc/docker/daemon.json"]}}
+
+
+def shown(*said: str) -> list[str]:
+    """What a host prints of a unit that is so."""
+    words = ["ActiveState=" + ("active" if "active" in said else "inactive"), "ActiveEnterTimestamp="]
+    if "active" in said:
+        words[-1] += "Thu 1970-01-01 00:03:20.000000 UTC"
+    words.append("UnitFileState=" + ("enabled" if "enabled" in said else "disabled"))
+    words.append("NeedDaemonReload=" + ("yes" if "unread" in said else "no"))
+    return ["Id=docker.service", *words, *("file 300.000000000 " + w[6:] for w in said if w.startswith("stale "))]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +165,7 @@ UNIT = {"unit": "docker.service", "reads": ["/etc/docker/daemon.json"]}
     ],
 )
 def test_unit_is_enabled_started_or_restarted(run: Run, state: list[str], commands: list[str]) -> None:
-    done = run(units.running, {"is-active": state}, **UNIT)
+    done = run(units.ready, {"systemctl show": shown(*state)}, **UNIT)
     assert [command.text for command in done.commands] == commands
     assert done.changed is bool(commands)
 
@@ -170,8 +180,20 @@ def test_unit_is_enabled_started_or_restarted(run: Run, state: list[str], comman
     ],
 )
 def test_a_unit_of_the_boot_is_enabled_and_read(run: Run, state: list[str], commands: list[str]) -> None:
-    done = run(units.enabled, {"is-active": state}, unit="x.service")
+    done = run(units.ready, {"systemctl show": shown(*state)}, enabled=["x.service"])
     assert [command.text for command in done.commands] == commands
+
+
+def test_many_units_are_asked_for_at_once_and_each_is_mended(run: Run) -> None:
+    said = [*shown("active", "enabled"), *shown("enabled"), *shown()]
+    done = run(units.ready, {"systemctl show": said}, running={"a.service": [], "b.timer": []}, enabled=["c.service"])
+    assert [command.text for command in done.commands] == ["systemctl start b.timer", "systemctl enable c.service"]
+    assert len({command.text for command in done.asked}) == 1
+
+
+def test_a_host_that_says_nothing_of_its_units_has_none(run: Run) -> None:
+    done = run(units.ready, {}, running={"a.service": []})
+    assert [command.text for command in done.commands] == ["systemctl enable a.service", "systemctl start a.service"]
 
 
 # --- gateway
