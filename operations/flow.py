@@ -18,10 +18,17 @@ CHECKS: list[Check] = []  # what was asked of a release and how it answered, for
 NOTES: list[str] = []  # what a person should know, and what stops nothing; the run's last lines say it again
 FILES: dict[str, Path] = {}  # name in the report's folder -> where the file lies until the run ends
 REPORT: list[Callable[[], Path]] = []  # the recorder's word on where this run's report will be
+INVENTORY: list[str] = []  # the file that this run was given; messages name the next command with it
+
+
+def ready(line: str) -> str:
+    """A line whose next command can be pasted: `pyinfra INVENTORY ...` with this run's own inventory."""
+    return line.replace("pyinfra INVENTORY ", f"pyinfra {INVENTORY[-1]} ") if INVENTORY else line
 
 
 def note(line: str) -> None:
     """A line that stops nothing; said now, and again when the run ends. Said once, however often it is found."""
+    line = ready(line)
     if line not in NOTES:
         NOTES.append(line)
         click.secho(f" note        {line}", fg="yellow", err=True)
@@ -51,8 +58,8 @@ def failure(lines: Sequence[str]) -> FunctionCommand:
 
 def fail_here(host: Any, lines: Sequence[str]) -> bool:
     """Prints why this host's part ends, keeps it for the record, and gives False, which fails it."""
-    FAILURES[host.name] = list(lines)
-    for line in lines:
+    FAILURES[host.name] = [ready(line) for line in lines]
+    for line in FAILURES[host.name]:
         host.log_styled(line, fg="red")
     return False
 

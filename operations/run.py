@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import getpass
 import secrets as random
+import shlex
 import signal
 import socket
 import sys
@@ -33,7 +34,7 @@ from changeover.strategy import Strategy, strategy
 from changeover.texts import broken
 from facts.compose import SlotConfigs
 from facts.host import SystemState, state_path
-from operations import command_line, masking, tls_files
+from operations import command_line, flow, masking, tls_files
 
 _plan: fleet.Plan | None = None
 _secrets: Secrets | None = None
@@ -56,6 +57,7 @@ def install() -> None:
     if context:
         global _dry, _files
         _refuse(context.params)
+        flow.INVENTORY.append(shlex.quote(str(context.params.get("inventory"))))
         _files = [Path(str(word)) for word in context.params.get("operations") or ()]
         _dry = bool(context.params.get("dry"))
     state = ctx_state.get()

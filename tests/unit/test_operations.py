@@ -219,6 +219,15 @@ def test_require_fails_the_host_with_its_lines(run: Run) -> None:
     assert flow.FAILURES["@fake/one"] == lines
 
 
+def test_the_next_command_names_the_runs_own_inventory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "INVENTORY", ["inventories/prod.py"])
+    monkeypatch.setattr(flow, "NOTES", [])
+    run(flow.require, {}, problems=["run: pyinfra INVENTORY deploy.py -y"], fact="fit")
+    assert flow.FAILURES["@fake/one"] == ["run: pyinfra inventories/prod.py deploy.py -y"]
+    flow.note("still open; pyinfra INVENTORY phases/secure.py -y")
+    assert flow.NOTES == ["still open; pyinfra inventories/prod.py phases/secure.py -y"]
+
+
 def test_require_says_nothing_when_there_are_no_problems(run: Run) -> None:
     done = run(flow.require, {}, problems=[], fact="fit")
     assert not done.failed and not done.changed and done.commands == []
