@@ -44,6 +44,13 @@ class SlotState(_Part):
         return self.blue if slot == BLUE else self.green if slot == GREEN else None
 
 
+class Lease(_Part):
+    """A switch that goes back by itself: the run that may confirm it, and the seconds it had."""
+
+    txn: str
+    seconds: float
+
+
 class Live(_Part):
     """The state of one system. `generation` rises when traffic moves, `seq` with each change."""
 
@@ -56,6 +63,7 @@ class Live(_Part):
     maintenance: dict[str, Any] | None = None
     opened: dict[str, Any] | None = None
     rolled: list[str] = []
+    lease: Lease | None = None
     images: dict[str, dict[str, str]] = {}
     """{release: {service: image}}: which bytes its tags meant when it was staged; hostcmd/kept.py."""
     drifted: Annotated[bool, Field(exclude=True)] = False

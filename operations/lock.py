@@ -14,6 +14,8 @@ from pyinfra import host, inventory
 from pyinfra.api import FunctionCommand, deploy, operation
 from pyinfra.api.state import StateStage
 
+from changeover.live import Live, parse
+from facts.host import SystemState
 from operations import flow
 from operations.ask import shell
 from operations.host_command import BINARY
@@ -39,6 +41,12 @@ def alone(system: str, owner: str, reason: str) -> None:
     held(name=f"{system}: no other deploy is at work", system=system, owner=owner, reason=signed(reason))
 
 
+@deploy("lock")
+def begins(system: str, generation: int) -> None:
+    """Nothing moves the traffic but this run. Arguments as in settled."""
+    settled(name=f"{system}: no switch waits to go back", system=system, generation=generation)
+
+
 @operation()
 def held(system: str, owner: str, reason: str) -> Generator[FunctionCommand]:
     """
@@ -62,6 +70,39 @@ def held(system: str, owner: str, reason: str) -> Generator[FunctionCommand]:
         return
     _keep(here, system, owner)
     host.noop("this run holds it")
+
+
+@operation()
+def settled(system: str, generation: int) -> Generator[FunctionCommand]:
+    """
+    No switch of a run that is gone waits to go back: it would do so under this one's feet, or after it said `done`.
+
+    + system: its name
+    + generation: that was live when this run looked first
+    """
+    if host.state.current_stage < StateStage.Execute:
+        host.noop("it is asked when the lock is ours")
+        return
+    problems = unsettled(system, generation, parse(host.get_fact(SystemState, system=system)), host.name)
+    yield from flow.require._inner(problems=problems, fact="none does")
+
+
+def unsettled(system: str, generation: int, now: Live, coordinator: str) -> list[str]:
+    """Why this run cannot go on now. Arguments as in settled; the state as it is; the coordinator's name. Pure."""
+    if now.lease:
+        return [
+            f"{system}: the switch to {half_way(now)} by {now.lease.txn} is not confirmed yet, and its run is gone: it "
+            f"goes back by itself in {now.lease.seconds:.0f} s at most; then run this again",
+            f"or go back now, on {coordinator}: sudo changeover rollback {system}",
+        ]
+    if now.generation != generation:
+        return [f"{system}: its traffic moved while this run began ({now.release.live} is live now); run this again"]
+    return []
+
+
+def half_way(now: Live) -> str | None:
+    """The release that an unconfirmed switch brings."""
+    return now.release.candidate if now.opened or now.rolled else now.release.live
 
 
 def signed(reason: str) -> str:

@@ -8,4 +8,5 @@ plan = run.plan()
 for system in host.loop(list(plan.systems)):
     if system in plan.systems_on(host.name) and host.name == plan.coordinator(system).name:
         lock.alone(system, owner=run.txn(), reason=run.reason(system))
+        lock.begins(system, run.live(system).generation)
 flow.barrier(name="this run alone is at work")

@@ -65,10 +65,14 @@ def pyinfra(*words: str, inventory: str = STAGING, limit: float = 600, env: dict
 
 def ssh(host: str, command: str, limit: float = 60, check: bool = True) -> str:
     """Runs a command on a host as root; returns what it printed."""
-    words = ["ssh", "-F", str(ROOT / ".rehearsal" / "ssh_config"), host, f"sudo sh -c {_quote(command)}"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=limit)
+    done = subprocess.run(ssh_words(host, command), capture_output=True, text=True, timeout=limit)
     assert not check or done.returncode == 0, f"{host}: {command}\n{done.stdout}{done.stderr}"
     return done.stdout.strip()
+
+
+def ssh_words(host: str, command: str) -> list[str]:
+    """The words of a shell that run a command on a host as root."""
+    return ["ssh", "-F", str(ROOT / ".rehearsal" / "ssh_config"), host, f"sudo sh -c {_quote(command)}"]
 
 
 def secret(name: str) -> str:

@@ -15,6 +15,14 @@ from tests.support import pyinfra, scan, ssh, wait_for
 
 OLD = next(host for host in plan.ON_DEMAND if host.name == "old1")
 INVENTORY = "tests/faults/old_vm.py"
+FORGOTTEN = 9999  # a port of what nobody named
+THEIRS = "table inet theirs { chain input { type filter hook input priority 5; tcp dport 9998 drop; }; }"
+RAW = "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112); "
+LISTEN = (
+    f"{RAW}s.settimeout(3); print(\"ready\", flush=True)\ntry: s.recv(99); print(\"heard\")"
+    "\nexcept TimeoutError: print(\"silence\")"
+)
+SEND = f"{RAW}[s.sendto(b\"hello\", (sys.argv[1], 0)) for _ in range(3)]"
 FILES = "/etc/nftables.conf /etc/ssh/sshd_config.d/10-changeover.conf"
 WRONG = {
     "sshd": {"fleet.sshd.settings": {"ListenAddress": "0.0.0.0:2222"}},
@@ -46,6 +54,18 @@ def fresh(limit: int = 4) -> bool:
     return subprocess.run(words, capture_output=True, timeout=30).returncode == 0
 
 
+def address() -> str:
+    return support.status()["hosts"][OLD.name]["address"]
+
+
+def heard() -> bool:
+    """Whether a packet of VRRP's protocol, sent from another host, comes through to a program on this one."""
+    with subprocess.Popen(support.ssh_words(OLD.name, f"python3 -c '{LISTEN}'"), stdout=subprocess.PIPE) as listening:
+        assert listening.stdout and listening.stdout.readline() == b"ready\n"
+        ssh("ops1", f"python3 -c '{SEND}' {address()}")
+        return listening.stdout.readline() == b"heard\n"
+
+
 def engine(*words: str) -> None:
     subprocess.run(["docker", *words, OLD.container], check=True, capture_output=True, timeout=60)
 
@@ -69,14 +89,37 @@ def test_debian_12_is_refused_its_own_engine_and_nothing_is_touched():
 
 
 def test_everything_else_of_a_host_is_the_same_on_debian_12(tmp_path):
+    ssh(OLD.name, f"systemd-run -q --unit=forgotten python3 -m http.server {FORGOTTEN}")
     first = secure(tmp_path, {}, "--json")
     assert first.code == 0 and first.changes > 8, first.text
+    assert f"{FORGOTTEN}/tcp (python3) answers now and will not: name it in fleet.firewall.open" in first.text
     second = secure(tmp_path, {}, "--json")
     assert second.code == 0 and second.changes == 0, second.text
     assert ssh(OLD.name, "systemctl is-system-running") == "running"
-    found = scan("ops1", support.status()["hosts"][OLD.name]["address"])
-    assert found["open"] == [22]
+    found = scan("ops1", address())
+    assert found["open"] == [22], "and not what was forgotten, and still listens"
+    ssh(OLD.name, f"ss -Hlnt sport = :{FORGOTTEN} | grep -q . && systemctl stop forgotten")
     assert set(found["refused"]) == {80, 443, 5000}, "what the settings open, and where nothing listens"
+
+
+def test_rules_of_somebody_else_are_refused_with_what_ends_them(tmp_path):
+    """They came after ours: both would decide, and nobody could say what is open."""
+    before = ssh(OLD.name, f"sha256sum {FILES}")
+    ssh(OLD.name, f"nft '{THEIRS}'")
+    run = secure(tmp_path, {"fleet.firewall.ssh_from": ["0.0.0.0/0"]})
+    assert run.code == 1 and "Traceback" not in run.text
+    assert "has rules of its own (table inet theirs)" in run.text and "nft delete table inet theirs" in run.text
+    assert ssh(OLD.name, f"sha256sum {FILES}") == before
+    ssh(OLD.name, "nft delete table inet theirs")
+    assert secure(tmp_path, {}, "--json").changes == 0
+
+
+def test_a_protocol_without_ports_gets_through_once_it_is_named(tmp_path):
+    """Two gateways that share an address tell each other so by VRRP, protocol 112."""
+    assert not heard(), "it is open anyway: then nothing is shown"
+    run = secure(tmp_path, {"fleet.firewall.open": [{"protocol": "vrrp"}]})
+    assert run.code == 0 and heard(), run.text
+    assert secure(tmp_path, {}).code == 0 and not heard(), "the settings do not name it any more"
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -26,7 +26,7 @@ QUICK = {"tasktracker.release.soak": "4s", "tasktracker.release.lease": "15s", "
 LOAD = {"seconds": 3600.0, "requests": 100_000}
 RULES = "nft list table inet changeover | grep -c 'policy drop'"
 
-WAIT = ("is not confirmed yet", "is half-way", "is locked by")  # and until when
+WAIT = ("is not confirmed yet", "is half-way", "is locked by", "its traffic moved while this run began")
 
 pytestmark = pytest.mark.matrix
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -95,3 +96,33 @@ def test_a_lock_of_a_process_that_is_gone_is_known_by_its_own_machine_only():
     assert lock.left_behind(f"error shop is locked by X for another 40 s: {dead}")
     assert not lock.left_behind(dead.replace(socket.gethostname(), "another-machine"))
     assert not lock.left_behind("error shop is locked by somebody: by hand")
+
+
+# --- what a dead run may still do
+
+
+def state(**more: object) -> str:
+    release = {"live": "1.1.0", "previous": "1.0.0", "candidate": None}
+    return json.dumps({"schema": 1, "generation": 7, "seq": 9, "release": release, **more})
+
+
+LEASE = {"txn": "T1", "seconds": 90, "from_generation": 6, "deadline": 1.5}
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        (state(), None),
+        ("", None),
+        (state(lease=LEASE), "the switch to 1.1.0 by T1 is not confirmed yet, and its run is gone"),
+        (state(lease=LEASE, rolled=["app1"], release={"candidate": "1.2.0"}), "the switch to 1.2.0 by T1"),
+        (state(generation=8), "its traffic moved while this run began (1.1.0 is live now); run this again"),
+    ],
+    ids=["settled", "never installed", "a lease", "half-way", "went back meanwhile"],
+)
+def test_a_run_does_not_begin_while_another_ones_switch_may_go_back(run: Run, text: str, why: str | None) -> None:
+    """It would go back under its feet, or right after it said that the release is live."""
+    done = run(lock.settled, {"state.json": [text] if text else []}, system="shop", generation=7 if text else 0)
+    assert done.failed is bool(why)
+    if why:
+        assert why in flow.FAILURES["@fake/one"][0]
