@@ -124,7 +124,8 @@ def finish(site: Site, entry: Entry, late: bool) -> Done:
         missed |= failed
     pending = owe(after["pending"], set(told) - set(missed), _failed(missed, services))
     new = {**after, "pending": pending}
-    if new["lease"] and not late:  # the time to confirm counts from the end of the switch
+    fresh = new["lease"] != entry["before"]["lease"]  # else it is a dead run's, which a lock or a hold must not prolong
+    if new["lease"] and fresh and not late:  # the time to confirm counts from the end of the switch
         new["lease"] = {**new["lease"], **clock.deadline(site.root, new["lease"]["seconds"])}
     _close(site, entry, new, "end", "done")
     return Done(new, missed)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hostcmd import clock
 from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, World, folder, stand_in
 
 BLUE = {"api": "blue", "dashboard": "blue"}
@@ -54,6 +55,22 @@ def test_a_switch_moves_traffic_workers_and_what_runs_once(upgraded):
 def test_the_same_switch_twice_is_done_once(upgraded):
     said = upgraded.ok("switch tasktracker --release 1.1.0 --lease 90 --txn T1")
     assert said["changed"] is False and said["generation"] == 2
+
+
+OTHERS = ["hold tasktracker 9.9 --why x", "maintenance tasktracker on --why x", "lock tasktracker break"]
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_no_other_verb_lets_the_lease_of_a_dead_run_last_longer(upgraded, monkeypatch, words):
+    """Or a deploy that is tried every minute would keep users on what nobody confirmed."""
+    upgraded.ok("lock tasktracker acquire --owner D1 --ttl 60")
+    before = upgraded.state()["lease"]
+    later = clock.boottime() + 40
+    monkeypatch.setattr(clock, "boottime", lambda: later)
+    assert upgraded.ok(words)["ok"]
+    assert upgraded.state()["lease"] == before
+    upgraded.ok("renew tasktracker --txn T1")
+    assert upgraded.state()["lease"] != before, "that is what a renewal is for"
 
 
 def test_confirm_ends_the_lease_and_keeps_the_way_back_warm(upgraded):
