@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra import host
-from pyinfra.operations import apt, server
+from pyinfra.operations import apt
 
-from operations import compose, files, units
+from operations import compose, files, units, users
 
 FOLDER = Path(".cache/bench/wanted")
 SEEN: dict[str, list[dict[str, Any]]] = {}  # host -> calls in order
-MODULES = {"tree": files, "packages": apt, "user": server, "running": units, "up": compose}
+MODULES = {"tree": files, "packages": apt, "login": users, "ready": units, "up": compose}
 OPERATIONS: dict[str, Callable] = {name: getattr(module, name) for name, module in MODULES.items()}
 
 

@@ -113,7 +113,11 @@ def host_vars(connection: dict[str, Any], calls: list[dict[str, Any]]) -> dict[s
         "files": list({entry["path"]: entry for tree in trees for entry in tree["files"]}.values()),
         "directories": list({entry["path"]: entry for tree in trees for entry in tree["directories"]}.values()),
         "packages": list(dict.fromkeys(name for call in of("packages", "packages") for name in call["packages"])),
-        "users": of("user", "user", "groups", "shell"),
-        "units": of("running", "unit", "reads"),
+        "users": of("login", "user", "groups", "shell"),
+        "units": [
+            {"unit": unit, "reads": reads}
+            for one in of("ready", "running")
+            for unit, reads in dict(one["running"]).items()
+        ],
         "compose": of("up", "directory", "services"),
     }

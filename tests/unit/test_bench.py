@@ -117,12 +117,13 @@ def test_host_vars_have_each_file_once() -> None:
     calls = [
         {"operation": "packages", "arguments": {"packages": ["chrony"], "update": True}},
         {
-            "operation": "user",
-            "arguments": {"user": "deploy", "groups": ["docker"], "shell": "/bin/sh", "append": True},
+            "operation": "login",
+            "arguments": {"user": "deploy", "groups": ["docker"], "shell": "/bin/sh", "keys": []},
         },
         tree,
         tree,
-        {"operation": "running", "arguments": {"unit": "chrony.service", "reads": ["/etc/default/chrony"]}},
+        {"operation": "ready", "arguments": {"running": {"chrony.service": ["/etc/default/chrony"]}, "enabled": ["x"]}},
+        {"operation": "ready", "arguments": {"enabled": ["y.service"]}},
         {"operation": "up", "arguments": {"directory": "/srv/a", "services": ["web"], "timeout": 60}},
     ]
     reached = {"ssh_hostname": "127.0.0.1", "ssh_port": 2301, "ssh_user": "admin"}

@@ -93,7 +93,7 @@ def test_the_gateway_gets_plain_files_before_the_authority_is_asked(monkeypatch:
     for name in ("tree", "unit_read", "begun", "installed", "obtained"):
         monkeypatch.setattr(operations, name, lambda name="", **_: done.append(name))
     monkeypatch.setattr(operations.apt, "packages", lambda **_: None)
-    monkeypatch.setattr(operations.units, "running", lambda **_: None)
+    monkeypatch.setattr(operations.units, "ready", lambda **_: None)
     monkeypatch.setattr(operations, "serve", lambda plan, name, plain: done.append(plain))
     host = SimpleNamespace(get_fact=lambda *_, **__: look, loop=lambda names: names)
     monkeypatch.setattr(operations, "host", host)
