@@ -67,10 +67,12 @@ class Deploy:
                     raise RehearsalError(f"the deploy never came to the step '{step}'", "\n".join(self.lines[-20:]))
                 self._news.wait(0.5)
 
-    def kill(self) -> None:
-        """SIGKILL: no clean-up runs."""
+    def kill(self) -> bool:
+        """SIGKILL: no clean-up runs. Whether it was still at work; one that had ended was not killed."""
+        at_work = self._process.poll() is None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(10)
+        return at_work
 
     def wait(self, limit: float = LIMIT) -> int | None:
         """Its exit code; None when it did not end within `limit` seconds (it is then killed)."""
