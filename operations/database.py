@@ -19,7 +19,7 @@ from changeover.strategy import strategy
 from changeover.words import whole_seconds
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState, passfile
-from operations import flow, lease
+from operations import before, flow, lease
 from operations.stack import files_of_containers, given
 
 WRONG = "password authentication failed"  # the server's words
@@ -59,6 +59,7 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     if strategy(plan, system, live) == "recreate":
         lease.still_ours(name=f"{system}: what is stopped is stopped before the schema changes", system=system)
     migrated(
+        system=system,
         name=f"{system}: schema as release {wanted_release(plan, system, live)} wants it",
         directory=plan.run_dir(system),
         container=next(s.name for s in reversed(specs) if s.service == migrations.service and s.role != "previous"),
@@ -161,11 +162,12 @@ def psql(container: str, database: str) -> str:
 
 @operation()
 def migrated(
-    directory: str, container: str, look: Look, timeout: int, failed: str
+    system: str, directory: str, container: str, look: Look, timeout: int, failed: str
 ) -> Generator[StringCommand | FunctionCommand]:
     """
     The schema is at the release's version: Alembic runs once in the release's image, on one host.
 
+    + system: its name
     + directory: folder of the compose project
     + container: the service in whose image and with whose secrets it runs
     + look: gives the schema's state
@@ -174,7 +176,9 @@ def migrated(
     """
     if not look().login:
         yield flow.failure([f"{look} takes no login of its owner; run: pyinfra INVENTORY phases/database.py -y -vv"])
+    yield from before.migrated(system, lambda: look().version)
     yield StringCommand(once(directory, container, ["alembic", "upgrade", "head"], timeout, failed))
+    yield from before.migrated(system, lambda: look().version)
 
 
 def once(directory: str, container: str, words: list[str], timeout: int, failed: str) -> str:

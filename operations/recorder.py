@@ -12,7 +12,7 @@ from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report
 from changeover.plan import Plan, shown_secrets
-from operations import flow, images, run, watch
+from operations import before, flow, recorded, run, watch
 
 TAIL = 20
 PRIVATE = Path("reports")
@@ -46,7 +46,7 @@ class Recorder(BaseStateCallback):
         probes = {system: found for system in list(watch.PROBERS) if (found := watch.stop(system))}
         made = self._record(probes)
         page = report.publish(made, PRIVATE)
-        kept = {probe_file(system): file for system, (file, _, _) in probes.items()}
+        kept = {recorded.probe_file(system): file for system, (file, _, _) in probes.items()}
         for name, file in (kept | flow.FILES).items():
             file.replace(page.parent / name)
         click.echo("\n" + "\n".join(summary(made, page)), err=True)
@@ -66,22 +66,19 @@ class Recorder(BaseStateCallback):
         done = self.state.current_stage >= StateStage.Disconnect and not failed
         ended = datetime.now(UTC)
         names = {step.host for step in steps}
+        confirmed = [name for name in run.moved() if name in watch.CONFIRMED]
         return record.Record(
             id=f"{self.started:%Y%m%dT%H%M%SZ}",
-            systems=[
-                record.System(
-                    name=name, release=record.Release(from_=run.known_release(name), to=to), images=images_of(name, to)
-                )
-                for name, to in after(run.concerned(), done).items()
-            ],
+            systems=[recorded.system(plan, name, to) for name, to in after(run.concerned(), done).items()],
             environment=plan.fleet.environment,
             actor=run.actor(),
             started=self.started,
             ended=ended,
             txn=run.txn(),
             outcome="ok" if done else "refused" if refused(failed) else outcome(bool(failed), watch.OPEN),
-            way_back=way_back([name for name in run.moved() if name in watch.CONFIRMED]) if done else None,
-            probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
+            way_back=recorded.way_back(plan, confirmed) if done else None,
+            probe=next((recorded.probed(name, file) for name, (file, _, _) in probes.items()), None),
+            moments=before.moments(),
             error=self._error(failed, done),
             checklist=[*flow.CHECKS, *shown(plan)],
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
@@ -174,11 +171,6 @@ def refused(failed: list[record.Step]) -> bool:
     return bool(failed) and all(step.phase == "preflight" for step in failed)
 
 
-def images_of(system: str, release: str) -> dict[str, str]:
-    """{service: image} of a release, as written down on the hosts, in this run or before."""
-    return images.RECORDED.get(system, run.known_images(system)).get(release, {})
-
-
 def nothing(system: str) -> str:
     """What is said instead of a release where none is live, or nobody asked."""
     return record.NONE_YET if run.was_asked(system) else record.UNKNOWN
@@ -189,19 +181,6 @@ def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:
     if watch.WENT_BACK in opened.values():
         return "rolled_back"
     return "failed" if failed else "interrupted"
-
-
-def way_back(moved: list[str]) -> record.WayBack | None:
-    """How to go back from what this run brought. Argument: the systems that it moved from one release to another."""
-    if not moved:
-        return None
-    commands = "; ".join(f"sudo changeover rollback {system}" for system in moved)
-    return record.WayBack(kind="code", command=commands, loses="nothing")
-
-
-def probe_file(system: str) -> str:
-    """Name of a prober's samples beside record.json."""
-    return f"probe-{system}.jsonl"
 
 
 def summary(made: record.Record, page: Path) -> list[str]:

@@ -12,7 +12,7 @@ from changeover.live import Live
 from changeover.plan import Plan
 from changeover.stack import wanted_release
 from changeover.words import seconds, whole_seconds
-from operations import flow, lease, lock, watch
+from operations import before, flow, lease, lock, watch
 from operations.host_command import BINARY
 from operations.release import Quiet, sent_back
 
@@ -68,6 +68,7 @@ def opened(plan: Quiet, system: str, txn: str, words: list[str]) -> Generator[Fu
         return reason is None or flow.fail_here(host, [reason, "nothing was stopped"])
 
     def kept(state: Any, host: Any) -> bool:
+        before.moved(system, "step", "the maintenance page")
         lease.keep(host, plan.value, system, txn)
         return True
 
@@ -92,6 +93,7 @@ def turned(plan: Quiet, system: str, txn: str, words: list[str]) -> Generator[Fu
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def look(state: Any, host: Any) -> bool:
+        before.moved(system, "step", f"{words[-1]} serves it")
         lease.keep(host, plan.value, system, txn)
         pause = seconds(plan.value.systems[system].release.pause)
         reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn, pause)

@@ -15,10 +15,11 @@ from plans import good, on_all
 from changeover import fleet
 from changeover.live import Live, Releases
 from changeover.logins import login
+from changeover.record_changes import Migration
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
 from facts.postgres import Database, passfile
-from operations import flow
+from operations import before, flow
 from operations.database import Login, Look, left, migrated, once, prepared
 
 Run = Callable[..., Outcome]
@@ -98,8 +99,13 @@ def test_the_passwords_are_in_no_command_and_no_log_and_never_sent_to_be_kept(ru
 # --- the schema
 
 
+@pytest.fixture(autouse=True)
+def schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(before, "SCHEMA", {})
+
+
 def migrate(run: Run, state: Database, **responses: Any) -> Outcome:
-    named = {"directory": "/srv/shop", "container": "api-blue", "look": lambda: state, "timeout": 600}
+    named = {"system": "shop", "directory": "/srv/shop", "container": "api-blue", "look": lambda: state, "timeout": 600}
     return run(migrated, responses, **named, failed=NOTHING)
 
 
@@ -109,6 +115,8 @@ def test_a_release_that_rolls_out_has_its_migrations_run_whatever_is_there(run: 
     (command,) = done.commands
     assert command.text == once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 600, NOTHING)
     assert " run --rm --no-deps -T --name srv-shop-migrate api-blue alembic upgrade head" in command.text
+    assert before.SCHEMA == {"shop": [version, version]} and done.changed
+    assert before.migration("shop") == Migration(from_=version, to=version) and before.migration("hello") is None
 
 
 def test_without_a_login_nothing_is_migrated(run: Run) -> None:
@@ -118,8 +126,9 @@ def test_without_a_login_nothing_is_migrated(run: Run) -> None:
 
 def test_a_migration_that_fails_fails_the_host(run: Run) -> None:
     says = {"success": False, "stderr": ["sqlalchemy.exc.ProgrammingError: no such table"]}
-    done = migrate(run, Database(login=True), **{"alembic upgrade": says})
+    done = migrate(run, Database(login=True, version="0001"), **{"alembic upgrade": says})
     assert done.failed and "sqlalchemy.exc.ProgrammingError: no such table" in done.lines
+    assert before.migration("shop") == Migration(from_="0001", to="")
 
 
 LONGER = "the migration took longer than 1 s (migrations.timeout), and was ended"

@@ -24,6 +24,7 @@ LEAST = {
     "ended": "2026-11-21T14:07:53Z",
     "outcome": "ok",
 }
+NOT_COMPARED = {"migration": None, "settings": None, "settings_unknown": ""}
 STEP = {
     "name": "up",
     "host": "app1",
@@ -42,7 +43,7 @@ def test_file_has_the_keys_of_the_contract(tmp_path):
     assert path == tmp_path / "new" / "record.json"
     assert json.loads(path.read_text()) == {
         **LEAST,
-        "systems": [{**LEAST["systems"][0], "images": {}}],
+        "systems": [{**LEAST["systems"][0], "images": {}, "images_before": {}, **NOT_COMPARED}],
         "txn": None,
         "system": "tasktracker",
         "release": {"from": "1.0.0", "to": "1.1.0"},
@@ -53,6 +54,8 @@ def test_file_has_the_keys_of_the_contract(tmp_path):
         "gates": [],
         "checklist": [],
         "probe": None,
+        "moments": [],
+        "rebuilt": None,
     }
 
 
