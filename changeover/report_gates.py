@@ -1,7 +1,7 @@
 """A gate on the report's page: its verdict in words, its looks drawn small, and those that matter as rows. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from changeover.record import Gate, GateSample
@@ -11,6 +11,7 @@ WORDS = {"pass": "passed", "fail": "failed", "error": "error", "no_data": "no da
 SIGNS = {"pass": "✓", "fail": "✕", "error": "!", "no_data": "∅", "inconclusive": "?"}
 WIDTH, HEIGHT = 1000.0, 100.0
 EDGE = 10  # looks that are shown from the beginning and from the end
+POINTS = 200  # that a small drawing has at most
 MOST = 60  # looks that are shown at all; record.json has every one
 
 
@@ -73,10 +74,11 @@ def figure(value: float | None, unit: str) -> str:
 
 def paths(gate: Gate) -> dict[str, str]:
     """The looks from left to right; the limit as a line across."""
+    worst = min if gate.op.startswith(">") else max
     series = {
-        "value": [one.value for one in gate.samples],
-        "baseline": [one.baseline for one in gate.samples],
-        "limit": [gate.limit] * len(gate.samples),
+        "value": thinned([one.value for one in gate.samples], worst),
+        "baseline": thinned([one.baseline for one in gate.samples], worst),
+        "limit": [gate.limit, gate.limit],
     }
     known = [value for values in series.values() for value in values if value is not None]
     low, high = min([0.0, *known]), max(known)
@@ -92,6 +94,13 @@ def paths(gate: Gate) -> dict[str, str]:
         if words:
             made[name] = "".join(words)
     return made
+
+
+def thinned(values: Sequence[float | None], worst: Callable[..., float]) -> list[float | None]:
+    """No more than POINTS values; the worst stands for its neighbours, so that no bad look is lost from sight."""
+    step = -(-len(values) // POINTS)
+    parts = (values[start : start + step] for start in range(0, len(values), step or 1))
+    return [worst((one for one in part if one is not None), default=None) for part in parts]
 
 
 def looks(gate: Gate) -> list[Look]:

@@ -71,6 +71,7 @@ def headline(record: Record) -> str:
     hosts = len(record.changes) or len(split(record.steps, "host"))
     bad = list(split((step for step in record.steps if step.outcome == "failed"), "host"))
     where = f"on {plural(hosts, 'host')} of {record.environment}" if hosts else f"in {record.environment}"
+    where = f"in {record.environment}" if record.rebuilt else where  # the journal is one host's
     if bad and record.outcome == "failed":
         names = f"{listed(bad)}, " if len(bad) <= 3 else ""
         where = f"on {names}{len(bad)} of {plural(hosts, 'host')} of {record.environment}"
