@@ -219,11 +219,15 @@ def write(record: Record, directory: Path) -> Path:
 def publish(record: Record, reports: Path) -> Path:
     """Write record.json and index.html into <reports>/<utc time>-<release>/ and point <reports>/latest to it.
 
-    Returns the page's path. Errors: OSError. Source: DESIGN (how it is used).
+    One that was rebuilt later does not take that place from a run that began after it. Returns the page's path.
+    Errors: OSError. Source: DESIGN (how it is used).
     """
     directory = reports / records.directory_name(record.started, record.release.to)
     records.write(record, directory)
     page = write(record, directory)
+    newest = (reports / "latest").resolve().name
+    if record.rebuilt and newest != "latest" and newest > directory.name:
+        return page
     link = reports / f".latest.{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(directory.name)

@@ -150,3 +150,4 @@ class Run(Strict):
         None, description="release of `system`, or of the first one; without it the live one stays"
     )
     why: Text | None = Field(None, description="the reason, for the lock, the audit and whoever reads them")
+    txn: Text | None = Field(None, description="run whose report runbooks/rebuild_report.py makes; default: the last")
