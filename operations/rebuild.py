@@ -11,7 +11,7 @@ from changeover import probe, rebuilt, record, report, series
 from changeover.plan import Plan
 from changeover.record_probe import Probe
 from facts.journal import Said
-from operations import run
+from operations import flow, run
 from operations.recorded import probe_file
 
 REPORTS = Path("reports")
@@ -77,7 +77,7 @@ def said_of(made: record.Record, page: Path) -> list[str]:
     return [
         f" rebuilt     {report.headline(made)}",
         f" run         {made.txn}, from the journal of {made.rebuilt.host}",
-        *([f" why         {made.error.why}", f" next        {made.error.next}"] if made.error else []),
+        *([f" why         {made.error.why}", f" next        {flow.ready(made.error.next)}"] if made.error else []),
         *(f" not known   {one}" for one in made.rebuilt.unknown),
         f" report      {page}",
     ]
