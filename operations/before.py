@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, cast
 
-from pyinfra import host
+from gevent.lock import Semaphore
 from pyinfra.api import FunctionCommand
+from pyinfra.context import ctx_state
 
 from changeover import differences, hostconfig
 from changeover.live import Live
@@ -17,11 +19,14 @@ from changeover.record_probe import Moment
 from changeover.stack import containers
 from facts.before import Told, ToldBefore
 from operations import images, run
+from operations.ask import at_once
 
 Said = tuple[bool, list[str]]  # whether the host command did, and what it said
 TOLD: dict[tuple[str, str], Told] = {}  # (system, host) -> what lay there
 SCHEMA: dict[str, list[str]] = {}  # system -> versions before and after
 MOMENTS: list[Moment] = []
+_looked: list[bool] = []
+_lock = Semaphore()
 LABELS = {
     "switch": "traffic to {to}",
     "step": "{to} in part",
@@ -30,9 +35,25 @@ LABELS = {
 }
 
 
-def look(plan: Plan, system: str) -> None:
-    """Keeps what this host was told of a system. Called while the run is planned: nothing is written by then."""
-    TOLD[system, host.name] = host.get_fact(ToldBefore, system=system, directory=plan.run_dir(system))
+def look(plan: Plan) -> None:
+    """Keeps what hosts were told of the systems that this run takes to another release, or to other settings.
+
+    All hosts at once, by whichever comes here first while the run is planned: nothing is written by then.
+    """
+    with _lock:
+        if _looked or run.dry():
+            return
+        _looked.append(True)
+        active = {one.name: one for one in ctx_state.get().inventory.get_active_hosts()}
+        for system in plan.systems:
+            hosts = {member.name: active[member.name] for member in plan.group(system) if member.name in active}
+            if hosts and run.live(system).release.live and run.rolls_out(system):
+                answers = at_once(hosts, partial(_told, system, plan.run_dir(system)))
+                TOLD.update({(system, name): told for name, told in answers.items()})
+
+
+def _told(system: str, directory: str, one: Any) -> Told:
+    return cast(Told, one.get_fact(ToldBefore, system=system, directory=directory))
 
 
 def settings(plan: Plan, system: str, live: Live) -> tuple[list[Setting] | None, str]:

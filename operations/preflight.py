@@ -22,7 +22,7 @@ from changeover.slots import moved
 from changeover.stack import rolls_out
 from facts.compose import SlotPorts
 from facts.fitness import Entry, Fitness
-from operations import before, flow, guard, integration, run, tls_files
+from operations import flow, guard, integration, run, tls_files
 from operations.ask import at_once
 
 Found = dict[str, list[str]]  # host -> what speaks against it
@@ -45,9 +45,6 @@ def preflight(plan: Plan, live: dict[str, Live], found: Sequence[str] = (), more
     Arguments: the plan; what is live of each system of the host; what speaks against the host; against what this run
     asks for, where the host coordinates it.
     """
-    for system, state in live.items():
-        if state.release.live and not run.dry():
-            before.look(plan, system)
     problems = [
         *(f"{host.name}: {line}" for line in found),
         *(
