@@ -1,4 +1,4 @@
-"""The page's sections: what changed, the way back, what was seen of it; each says what the record holds, and no more."""
+"""The page's sections: what changed, the way back, what was seen of it; what the record holds, and no more."""
 
 import json
 import re
