@@ -81,6 +81,17 @@ def test_a_service_without_slots_is_compared_with_itself():
     assert ("db", "image") == compared(plan_of(), plan_of(service("db", image="{mirror}/library/postgres:17.1")))[0][:2]
 
 
+def test_before_is_the_live_slot_and_not_the_way_back() -> None:
+    two = {name: SlotState(live="green", blue="0.9.0", green="1.0.0") for name in ("api", "clock")}
+    text = lies(plan_of(), "app1", Live(release=Releases(live="1.0.0", previous="0.9.0"), slots=two), secrets())
+    green, _, blue = text.partition("  api-blue:")
+    text = f"{green}  api-blue:{blue.replace('cpus: 1.0', 'cpus: 7.5', 1)}"
+    assert "api-green:" in text and "cpus: 7.5" in text
+    live, digests = differences.before(text, {"api": "green", "clock": "green"})
+    assert live["api"]["cpus"] == "1.0" and set(digests) == {"api-green", "clock-green"}
+    assert differences.before(text, {"api": "blue"})[0]["api"]["cpus"] == "7.5"
+
+
 def test_hosts_of_their_own_are_named():
     old = {host: {"api": {"cpus": "1"}} for host in ("app1", "app2")}
     new = {"app1": {"api": {"cpus": "1"}}, "app2": {"api": {"cpus": "2"}}, "app3": {"api": {"cpus": "2"}}}
