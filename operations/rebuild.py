@@ -12,7 +12,7 @@ from changeover.plan import Plan
 from changeover.record_probe import Probe
 from facts.journal import Said
 from operations import flow, run
-from operations.recorded import probe_file
+from operations.recorder import probe_file
 
 REPORTS = Path("reports")
 

@@ -29,34 +29,27 @@ def system(plan: Plan, name: str, to: str) -> record.System:
     )
 
 
-def probed(system: str, file: Path) -> record.Probe:
-    """What the record says of a prober's file. Arguments: the system; the file."""
-    return series.probe(probe_file(system), system, probe.read(file), before.moments())
+def probed(system: str, name: str, file: Path) -> record.Probe:
+    """What the record says of a prober's file. Arguments: the system; the file's name beside the record; the file."""
+    return series.probe(name, system, probe.read(file), before.moments())
 
 
-def way_back(plan: Plan, moved: Sequence[str]) -> record.WayBack | None:
-    """How to go back from what this run brought, and how long that takes until when.
+def until(plan: Plan, back: record.WayBack | None, moved: Sequence[str]) -> record.WayBack | None:
+    """A way back, with how long it takes and until when that is so.
 
-    Arguments: the plan; the systems that it moved from one release to another.
+    Arguments: the plan; the way back; the systems that the run moved from one release to another.
     """
-    if not moved:
+    if back is None:
         return None
     first = moved[0]
-    commands = "; ".join(f"sudo changeover rollback {system}" for system in moved)
     if strategy(plan, first, run.live(first)) == "recreate":
-        takes = "as long as a start takes, with the maintenance page"
-        return record.WayBack(kind="code", command=commands, loses="nothing", takes=takes)
+        return back.model_copy(update={"takes": "as long as a start takes, with the maintenance page"})
     confirmed = next((one.until for one in before.MOMENTS if one.kind == "confirm" and one.system == first), None)
     warm = confirmed and confirmed + timedelta(seconds=seconds(plan.systems[first].release.keep_warm))
     takes = "about 1 s while the slot before is warm, then about 12 s"
-    return record.WayBack(kind="code", command=commands, loses="nothing", takes=takes, warm_until=warm)
+    return back.model_copy(update={"takes": takes, "warm_until": warm})
 
 
 def images_of(system: str, release: str) -> dict[str, str]:
     """{service: image} of a release, as written down on the hosts, in this run or before."""
     return images.RECORDED.get(system, run.known_images(system)).get(release, {})
-
-
-def probe_file(system: str) -> str:
-    """Name of a prober's samples beside record.json."""
-    return f"probe-{system}.jsonl"

@@ -13,6 +13,7 @@ from pyinfra.api.state import BaseStateCallback, StateStage
 from changeover import record, report
 from changeover.plan import Plan, shown_secrets
 from operations import before, flow, recorded, run, watch
+from operations.recorded import images_of as images_of
 
 TAIL = 20
 PRIVATE = Path("reports")
@@ -46,7 +47,7 @@ class Recorder(BaseStateCallback):
         probes = {system: found for system in list(watch.PROBERS) if (found := watch.stop(system))}
         made = self._record(probes)
         page = report.publish(made, PRIVATE)
-        kept = {recorded.probe_file(system): file for system, (file, _, _) in probes.items()}
+        kept = {probe_file(system): file for system, (file, _, _) in probes.items()}
         for name, file in (kept | flow.FILES).items():
             file.replace(page.parent / name)
         click.echo("\n" + "\n".join(summary(made, page)), err=True)
@@ -70,15 +71,15 @@ class Recorder(BaseStateCallback):
         return record.Record(
             id=f"{self.started:%Y%m%dT%H%M%SZ}",
             systems=[recorded.system(plan, name, to) for name, to in after(run.concerned(), done).items()],
+            moments=before.moments(),
             environment=plan.fleet.environment,
             actor=run.actor(),
             started=self.started,
             ended=ended,
             txn=run.txn(),
             outcome="ok" if done else "refused" if refused(failed) else outcome(bool(failed), watch.OPEN),
-            way_back=recorded.way_back(plan, confirmed) if done else None,
-            probe=next((recorded.probed(name, file) for name, (file, _, _) in probes.items()), None),
-            moments=before.moments(),
+            way_back=recorded.until(plan, way_back(confirmed), confirmed) if done else None,
+            probe=next((recorded.probed(name, probe_file(name), found[0]) for name, found in probes.items()), None),
             error=self._error(failed, done),
             checklist=[*flow.CHECKS, *shown(plan)],
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
@@ -181,6 +182,19 @@ def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:
     if watch.WENT_BACK in opened.values():
         return "rolled_back"
     return "failed" if failed else "interrupted"
+
+
+def way_back(moved: list[str]) -> record.WayBack | None:
+    """How to go back from what this run brought. Argument: the systems that it moved from one release to another."""
+    if not moved:
+        return None
+    commands = "; ".join(f"sudo changeover rollback {system}" for system in moved)
+    return record.WayBack(kind="code", command=commands, loses="nothing")
+
+
+def probe_file(system: str) -> str:
+    """Name of a prober's samples beside record.json."""
+    return f"probe-{system}.jsonl"
 
 
 def summary(made: record.Record, page: Path) -> list[str]:

@@ -13,7 +13,8 @@ from changeover import fleet
 from changeover.live import Live, Releases
 from facts.before import Told
 from operations import before, run
-from operations.recorded import way_back
+from operations.recorded import until
+from operations.recorder import way_back
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_move_is_noted_when_it_is_done_with_the_time_that_it_took(asked: list)
 def test_the_way_back_is_warm_from_the_confirmation_on(asked: list) -> None:
     before.moved("shop", "switch")
     before.moved("shop", "confirm")
-    found = way_back(run.plan(), ["shop"])
+    found = until(run.plan(), way_back(["shop"]), ["shop"])
     assert found and found.command == "sudo changeover rollback shop"
     assert found.warm_until == before.MOMENTS[1].until + timedelta(minutes=30)  # keep_warm
     assert found.takes == "about 1 s while the slot before is warm, then about 12 s"
@@ -89,5 +90,5 @@ def test_the_way_back_is_warm_from_the_confirmation_on(asked: list) -> None:
 def test_a_recreated_release_is_never_warm(asked: list, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("operations.recorded.strategy", lambda *_: "recreate")
     before.moved("shop", "confirm")
-    found = way_back(run.plan(), ["shop"])
+    found = until(run.plan(), way_back(["shop"]), ["shop"])
     assert found and found.warm_until is None and "maintenance page" in found.takes

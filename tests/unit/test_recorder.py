@@ -12,8 +12,7 @@ from plans import good, on_all
 from changeover import fleet, record
 from changeover.live import Live, Releases
 from operations import flow, images, run, watch
-from operations.recorded import images_of, way_back
-from operations.recorder import after, outcome, place, summary
+from operations.recorder import after, images_of, outcome, place, summary, way_back
 
 PAGE = Path("reports/x/index.html")
 START = datetime(2026, 11, 21, 14, 3, tzinfo=UTC)
@@ -56,8 +55,7 @@ def test_how_a_run_ended(failed: bool, open_: dict[str, str], ends: str) -> None
 
 def test_a_release_ends_with_its_probes_and_its_way_back() -> None:
     probe = record.Probe(file="probe-shop.jsonl", sent=420, failed=0)
-    back = record.WayBack(kind="code", command="sudo changeover rollback shop", loses="nothing")
-    assert summary(made(way_back=back, probe=probe), PAGE) == [
+    assert summary(made(way_back=way_back(["shop"]), probe=probe), PAGE) == [
         " done        shop 1.1.0 on staging: 5 changes on 2 hosts (71 s)",
         " probed      0 of 420 requests failed, from before the switch on",
         " way back    sudo changeover rollback shop   (code only, loses nothing)",
@@ -100,7 +98,7 @@ def test_the_way_back_is_only_of_what_has_one(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(run, "_live", {"shop": Live(), "hello": Live(release=Releases(live="1.25"))})
     on_all("system", "hello")(hosts)
     monkeypatch.setattr(run, "_plan", fleet.load(hosts))
-    assert run.moved() == [] and way_back(run.plan(), []) is None
+    assert run.moved() == [] and way_back([]) is None
     monkeypatch.setattr(run, "_live", {"shop": Live(release=Releases(live="1.1.0"))})
     assert run.moved() == []
 
