@@ -70,9 +70,10 @@ def install() -> None:
         if context and not context.params.get("dry") and (lines := command_line.partial(context.params, plan().run)):
             refuse(*lines)
         if context:
-            from operations import recorder
+            from operations import recorder, terminal
 
             recorder.start(state, context.params)
+            terminal.start(state, context.params)  # after it: what is registered last for the end comes first
 
     state.init = init
 
