@@ -28,6 +28,7 @@ from operations import flow, run
 EVERY = 1.0  # seconds between two looks at what runs
 BEFORE = "hosts"  # what the time before the first phase is called
 HEARTBEAT = 20.0  # seconds of silence after which a log is told what runs
+COLOURS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 OWN = Path(pyinfra.__file__).parent.parent
 ROUTINE = {OWN / "pyinfra", OWN / "pyinfra_cli"}
 SPOKEN = (str(OWN / "pyinfra" / "api" / "host.py"), "log")  # where pyinfra says what a step wants said
@@ -66,7 +67,6 @@ class Frames(BaseStateCallback, logging.Handler):
         self.step, self.op_hash, self.since = "", "", self.begun
         self.at_it: list[str] = []
         self.opened = False
-        self.setFormatter(self.before[0].formatter if self.before else None)
         pyinfra.logger.handlers[:] = [self]
         os.environ["PYINFRA_PROGRESS"] = "off"  # its spinner would write over ours
         self.ticker = gevent.spawn(self._tick)
@@ -76,7 +76,12 @@ class Frames(BaseStateCallback, logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """A line of pyinfra's: shown under its phase, unless it is routine."""
         if shown(record):
-            self.say(self.format(record).strip())
+            text = str(record.getMessage())
+            text = click.style(text, COLOURS[record.levelno]) if record.levelno in COLOURS else text
+            if "-->" in text:  # pyinfra's own last word
+                self._print(["", *text.splitlines()])
+            else:
+                self.say(text)
 
     def say(self, text: str) -> None:
         """Words of a step, whole and at once; below the name of their phase."""

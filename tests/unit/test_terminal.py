@@ -1,0 +1,290 @@
+"""The terminal's frames: pure lines first, then pyinfra itself on hosts that are not there, in a pipe and on a TTY."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pty
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from plans import good, on_all
+from test_guards import PYINFRA, ROOT, Case, end, environment, repository, start
+
+import changeover
+import hostcmd
+from changeover import fleet, terminal
+from changeover.live import Live, Releases, SlotState
+from changeover.plan import Plan
+from changeover.terminal import Step
+from operations.terminal import OWN, parts, shown
+
+PHASE = """
+from pyinfra import host
+from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
+from operations import flow
+@operation()
+def does(words):
+    for word in words:
+        yield StringCommand(word)
+@operation()
+def says(text):
+    def go(state, host):
+        host.log_styled(text, fg="green")
+        return True
+    yield FunctionCommand(go, (), {})
+@deploy("stack")
+def phase():
+    STEPS
+phase()
+flow.barrier(name="BARRIER")
+"""
+FIRST = 'does(name="tiny: nothing to do", words=[])'
+SECOND = """does(name=flow.at_most("tiny: layer 2 is up", 90), words=["start it"])
+    does(name="tiny: layer 2 is ready", words=["ask it"])
+    if host.name.endswith("app1"):
+        says(name="tiny: it is said", text="integration tests: 3 passed")"""
+DEPLOY = """
+from pyinfra import local
+from operations import run
+run.live("tiny")
+local.include("phases/first.py")
+local.include("phases/services.py")
+"""
+OLD = {name: SlotState(live="blue", blue="1.0.0") for name in ("api", "clock")}
+
+
+def plan(**changes: str) -> Plan:
+    hosts = good()
+    for name, value in changes.items():
+        on_all(name, value)(hosts)
+    return fleet.load(hosts)
+
+
+def live(**fields: object) -> Live:
+    return Live(release=Releases(live="1.0.0"), slots=OLD).model_copy(update=fields)
+
+
+def opening(state: Live, release: str = "1.0.0", width: int = 0, whole: bool = True) -> list[str]:
+    states = {"shop": state, "hello": Live(release=Releases(live="1.26"))}
+    to = {"shop": release, "hello": "1.26"}
+    made = plan(release=release)
+    return terminal.opening(made, states, to, 5, "me@here", whole, width)
+
+
+def test_a_release_is_told_before_it_begins() -> None:
+    assert opening(live(), "1.1.0") == [
+        f"Changeover {changeover.VERSION}   shop 1.0.0 -> 1.1.0, hello 1.26   staging   5 hosts   by me@here",
+        " plan           blue -> green: api on app1 app2; clock on app1",
+        "                all hosts at once",
+        "                schema: alembic in api's image, 10 m at most; it stays when the release goes back",
+        " if it fails    before it is confirmed: back by itself; 1 m 30 s at most when this machine is gone",
+        "                after: sudo changeover rollback shop   (on any of its hosts; code only, loses nothing)",
+    ]
+
+
+@pytest.mark.parametrize("state", [live(), Live()])
+def test_it_fits_into_a_terminal(state: Live) -> None:
+    lines = opening(state, "1.1.0", width=80)
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(opening(state, "1.1.0")).split()), "nothing is lost"
+
+
+def test_where_nothing_moves_nothing_is_said_of_a_way_back() -> None:
+    lines = opening(live())
+    assert lines[0].startswith(f"Changeover {changeover.VERSION}   shop 1.0.0, hello 1.26   staging")
+    assert lines[1:] == [" plan           what is not as the settings say is put right; no release, no switch"]
+    assert len(opening(live(), whole=False)) == 1
+
+
+@pytest.mark.parametrize(
+    "state, says",
+    [
+        (Live(), "shop 1.0.0 (first installation)"),
+        (live(drifted=True), "shop 1.0.0 (new settings)"),
+        (live(slots={"api": OLD["api"]}), "shop 1.0.0 (new: clock)"),
+    ],
+)
+def test_what_else_may_move_is_named(state: Live, says: str) -> None:
+    lines = opening(state)
+    assert says in lines[0] and any(line.startswith(" if it fails ") for line in lines)
+
+
+def test_a_first_installation_promises_no_way_back() -> None:
+    lines = opening(Live())
+    assert any("first installation, no traffic yet" in line for line in lines)
+    assert not any("rollback" in line for line in lines) and "no release before it" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    "steps, text",
+    [
+        ([], ""),
+        ([Step("the host is fit", same=["a", "b", "c", "d", "e"])], "the host is fit on 5 hosts"),
+        ([Step("x: one", same=["a"]), Step("x: two", same=["a"])], "x: one; two on a"),
+        ([Step("x: one", ["a"]), Step("y: two", ["a"])], "x: one; y: two on a"),
+        ([Step("one", ["a"]), Step("two", [], ["a"]), Step("three", ["b"])], "one on a; three on b"),
+        ([Step(str(n), same=["a"]) for n in range(3)], "3 steps on 1 host, nothing to change"),
+        ([Step(str(n), ["a"]) for n in range(9)], "0; 1; 2 on a; and 6 more of 9 steps"),
+        ([Step("one", ["a"]), Step("two", [], [], ["b", "c"])], "one on a; failed: two on b c"),
+        ([Step("one", [], ["a"]), Step("two", [], ["a"], ["b"])], "failed: two on b"),
+    ],
+)
+def test_what_a_phase_has_found(steps: list[Step], text: str) -> None:
+    assert terminal.found(steps) == text
+
+
+def test_seconds_are_at_the_right_and_long_texts_below_each_other() -> None:
+    assert terminal.lines("lock", "it is ours", 0.52, 80) == [f"{' lock           it is ours':<75}0.5 s"]
+    lines = terminal.lines("database", "word " * 40, 12.0, 80)
+    assert len(lines) == 4 and max(map(len, lines)) <= 80 and lines[0].endswith("  12 s")
+    assert terminal.lines("database", "word " * 40) == [f" database       {'word ' * 40}".rstrip()], "a log is searched"
+
+
+@pytest.mark.parametrize(
+    "limit, doing, text",
+    [
+        (600, "", "x: schema: 12 s of 10 m at most; waits for app1"),
+        (None, "", "x: schema: 12 s; waits for app1"),
+        (None, "18 s left", "x: schema: 12 s; 18 s left; waits for app1"),
+    ],
+)
+def test_what_is_waited_for(limit: float | None, doing: str, text: str) -> None:
+    assert terminal.waiting("x: schema", 12.3, limit, ["app1"], doing) == text
+
+
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("phases/services.py | stack | shop: up", ("services", "shop: up", True)),
+        ("runbooks/r.py | deploy.py | phases/services.py | stack | shop: up", ("services", "shop: up", True)),
+        ("phases/services.py | all are here", ("services", "all are here", False)),
+        ("stack | shop: up", ("stack", "shop: up", True)),
+        ("all are here", (None, "all are here", False)),
+    ],
+)
+def test_the_phase_of_a_step(name: str, found: tuple) -> None:
+    assert parts(name) == found
+
+
+@pytest.mark.parametrize(
+    "level, file, function, is_shown",
+    [
+        (logging.INFO, "pyinfra/api/operations.py", "_run_host_op", False),
+        (logging.INFO, "pyinfra/api/host.py", "connect", False),
+        (logging.INFO, "pyinfra_cli/prints.py", "print_rows", False),
+        (logging.INFO, "pyinfra/api/host.py", "log", True),  # host.log, host.log_styled
+        (logging.WARNING, "pyinfra/api/operations.py", "_run_host_op", True),
+        (logging.ERROR, "pyinfra/api/util.py", "print_host_combined_output", True),
+        (logging.INFO, "../../elsewhere/operations/own.py", "anything", True),
+    ],
+)
+def test_only_pyinfras_routine_is_left_out(level: int, file: str, function: str, is_shown: bool) -> None:
+    record = logging.LogRecord("pyinfra", level, str(OWN / file), 1, "words", None, None, function)
+    assert shown(record) == is_shown
+
+
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert changeover.VERSION == hostcmd.VERSION == project
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[..., Path]:
+    """A repository whose deploy has two phases; `app1`: further data of that host."""
+
+    def make(app1: str = "{}", steps: str = SECOND) -> Path:
+        root = repository(tmp_path, Case(""))
+        inventory = root / "inventories/staging.py"
+        inventory.write_text(inventory.read_text() + f"\napp[0][1].update({app1})\n")
+        (root / "deploy.py").write_text(DEPLOY)
+        for name, these in (("first", FIRST), ("services", steps)):
+            text = PHASE.replace("STEPS", these).replace("BARRIER", f"all have {name}")
+            (root / "phases" / f"{name}.py").write_text(text)
+        return root
+
+    return make
+
+
+def test_a_run_is_a_line_a_phase(tree: Callable[..., Path]) -> None:
+    root = tree()
+    ended = end(start(root, "inventories/staging.py deploy.py -y"), root)
+    lines = [line.rsplit("  ", 1)[0].rstrip() if line.endswith(" s") else line for line in ended.lines]
+    assert ended.code == 0
+    begun = next(n for n, line in enumerate(lines) if line.startswith("Changeover "))
+    assert "tiny (not installed yet)   staging   3 hosts   by " in lines[begun]
+    assert lines[begun + 2 : begun + 6] == [
+        " first          tiny: nothing to do on @fake/edge1 @fake/app1 @fake/app2",
+        " services       [@fake/app1]  integration tests: 3 passed",
+        "                tiny: layer 2 is up; layer 2 is ready on @fake/edge1 @fake/app1 @fake/app2; "
+        "it is said on @fake/app1",
+        "",
+    ]
+    assert lines[begun + 6].startswith(" done        tiny ") and lines[-1].startswith(" report ")
+    assert begun < 5 and not any("Starting operation" in line or "Success" in line for line in lines)
+
+
+def test_pyinfras_own_lines_are_there_for_who_wants_them(tree: Callable[..., Path]) -> None:
+    root = tree()
+    text = "\n".join(end(start(root, "inventories/staging.py deploy.py -y -v"), root).lines)
+    assert "--> Starting operation: phases/services.py | stack | tiny: layer 2 is up" in text
+    assert "[@fake/app1]  Success" in text and "Grand total" in text and "Changeover " not in text
+
+
+def test_what_fails_is_shown_whole_in_its_place(tree: Callable[..., Path]) -> None:
+    says = '{"success": False, "stdout": ["starting"], "stderr": ["no such table: atoms", "exit"]}'
+    root = tree(app1=f'fake_responses={{"start it": {says}}}')
+    ended = end(start(root, "inventories/staging.py deploy.py -y"), root)
+    assert ended.code == 1, ended.lines
+    order = [
+        " first          tiny: nothing to do on",
+        " services       [@fake/app1]  starting",
+        "                [@fake/app1]  no such table: atoms",
+        "                [@fake/app1]  exit",
+        "                [@fake/app1]  Error: executed 0 commands",
+        "                tiny: layer 2 is up on @fake/edge1 @fake/app2; failed: tiny: layer 2 is up on @fake/app1",
+        " failed      tiny",
+        " where       @fake/app1: tiny: layer 2 is up",
+    ]
+    found = [next((n for n, line in enumerate(ended.lines) if line.startswith(words)), -1) for words in order]
+    assert -1 not in found and found == sorted(found), "\n".join(ended.lines)
+
+
+def test_a_fault_in_the_frames_ends_no_run(tree: Callable[..., Path]) -> None:
+    root = tree()
+    (root / "config.py").unlink()
+    broken = "\nfrom changeover import terminal\nterminal.opening = lambda *words: 1 / 0\n"
+    (root / "config.py").write_text((ROOT / "config.py").read_text() + broken)
+    ended = end(start(root, "inventories/staging.py deploy.py -y"), root)
+    text = "\n".join(ended.lines)
+    assert ended.code == 0 and " done        tiny " in text
+    assert "is pyinfra's own from here on: ZeroDivisionError" in text and "Grand total" in text
+
+
+@pytest.mark.parametrize("variable", ["", "NO_COLOR"])
+def test_on_a_terminal_what_is_waited_for_is_seen_at_once(tree: Callable[..., Path], variable: str) -> None:
+    root = tree(app1="fake_delay=2.5")
+    ours, theirs = pty.openpty()
+    words = [PYINFRA, "inventories/staging.py", "deploy.py", "-y"]
+    more = {"TERM": "xterm", "COLUMNS": "80", **({variable: "1"} if variable else {})}
+    run = subprocess.Popen(words, cwd=root, env={**environment(), **more}, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    text = b""
+    try:
+        while data := os.read(ours, 65536):
+            text += data
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        os.close(ours)
+        code = run.wait(30)
+    seen = text.decode()
+    assert code == 0, seen
+    status = [part for part in seen.replace("\n", "\r").split("\r") if "waits for @fake/app1" in part]
+    assert status and " services       tiny: layer 2 is up: " in seen and " of 1 m 30 s at most" in seen
+    assert "they are asked what they are" in seen or "\x1b[K" in seen
+    assert max(map(len, status)) <= 80 + len("\x1b[K")
+    assert ("\x1b[32m" in seen) != bool(variable), "colour, unless it is not wanted"
