@@ -10,9 +10,8 @@ from typing import Any
 import click
 from pyinfra.api.state import BaseStateCallback, StateStage
 
-from changeover import record, report
+from changeover import record, report, words
 from changeover.plan import Plan, shown_secrets
-from changeover.words import seconds
 from operations import flow, images, run, watch
 
 TAIL = 20
@@ -212,7 +211,7 @@ def quick(plan: Plan, systems: list[str], ended: datetime) -> str:
     releases = [plan.systems[name].release for name in systems]
     if any(release.strategy == "recreate" for release in releases):
         return "with the maintenance page, as long as a start takes"
-    until = ended + timedelta(seconds=min(seconds(release.keep_warm) for release in releases))
+    until = ended + timedelta(seconds=min(words.seconds(release.keep_warm) for release in releases))
     return f"about 1 s until {until:%H:%M} UTC, then about 12 s"
 
 

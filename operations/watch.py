@@ -143,10 +143,10 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
     while True:
         if reason := renewal.due():
             return [reason]
-        over = time.monotonic() >= end
-        reasons = judge(system, release.max_failed)
         left = f"{max(0.0, end - time.monotonic()):.0f} s under watch left"
         flow.DOING[system] = "; ".join(filter(None, [left, SEEN.get(system), f"lease {renewal.left:.0f} s"]))
+        over = time.monotonic() >= end
+        reasons = judge(system, release.max_failed)
         again = over or standing.missing or time.monotonic() >= looked + LOOK
         if not reasons and again:  # a look may wait for silent hosts
             looked = time.monotonic()
