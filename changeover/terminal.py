@@ -105,7 +105,8 @@ def opening(
     """
     moving = [name for name in to if whole and name in states and rolls_out(plan, name, states[name])]
     what = ", ".join(filter(None, (_way(plan, name, states.get(name), to[name], name in moving) for name in to)))
-    head = f"Changeover {VERSION}   {what}   {plan.fleet.environment}   {plural(count, 'host')}   by {actor}"
+    words = [f"Changeover {VERSION}", what, plan.fleet.environment, plural(count, "host"), f"by {actor}"]
+    head = "   ".join(filter(None, words))
     told = textwrap.wrap(head, width, subsequent_indent=" " * 13, break_on_hyphens=False) if width else [head]
     label = "plan"
     for name in moving:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -33,7 +34,8 @@ def note(line: str) -> None:
     line = ready(line)
     if line not in NOTES:
         NOTES.append(line)
-        click.secho(f" note        {line}", fg="yellow", err=True)
+        colour = False if os.environ.get("NO_COLOR") else None
+        click.secho(f" note        {line}", fg="yellow", err=True, color=colour)
 
 
 def at_most(name: str, limit: float) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import click
 import gevent
 import pyinfra
+from pyinfra.api.output import set_formatter
 from pyinfra.api.state import BaseStateCallback
 
 from changeover import terminal
@@ -122,12 +123,12 @@ class Frames(BaseStateCallback, logging.Handler):
     @_harmless
     def operation_host_success(self, state: Any, host: Any, op_hash: str, retry_count: int = 0) -> None:  # type: ignore[override]
         """A step is done on a host; whether it changed something, pyinfra only knows when it ends on all."""
-        self.at_it.remove(host.name)
+        self._done(host.name)
 
     @_harmless
     def operation_host_error(self, state: Any, host: Any, op_hash: str, *_: Any, **__: Any) -> None:  # type: ignore[override]
         """A step failed on a host."""
-        self.at_it.remove(host.name)
+        self._done(host.name)
         if self.step in self.steps:
             self.steps[self.step].failed.append(host.name)
 
@@ -156,6 +157,9 @@ class Frames(BaseStateCallback, logging.Handler):
         pyinfra.logger.handlers[:] = self.before
 
     # What is shown
+
+    def _done(self, name: str) -> None:
+        self.at_it = [one for one in self.at_it if one != name]
 
     def _open(self) -> None:
         phases = {parts(next(iter(meta.names), ""))[0] for meta in self.state.op_meta.values()}
@@ -236,6 +240,8 @@ def start(state: Any, params: dict[str, Any]) -> None:
     """Frames a run of files that changes hosts without asking. Arguments: pyinfra's state and parameters."""
     files = [word for word in params.get("operations") or () if str(word).endswith(".py")]
     plain = params.get("verbosity") or params.get("debug") or params.get("debug_all") or params.get("debug_operations")
+    if os.environ.get("NO_COLOR"):
+        set_formatter(lambda text, *_, **__: text)
     if not files or params.get("dry") or not params.get("yes") or plain:
         return
     frames = Frames(state, sys.stderr)

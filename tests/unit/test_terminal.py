@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pty
@@ -9,7 +10,9 @@ import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import pyinfra
 import pytest
 from plans import good, on_all
 from test_guards import PYINFRA, ROOT, Case, end, environment, repository, start
@@ -20,7 +23,8 @@ from changeover import fleet, terminal
 from changeover.live import Live, Releases, SlotState
 from changeover.plan import Plan
 from changeover.terminal import Step
-from operations.terminal import OWN, parts, shown
+from operations import flow
+from operations.terminal import HEARTBEAT, OWN, Frames, parts, shown
 
 PHASE = """
 from pyinfra import host
@@ -98,6 +102,8 @@ def test_where_nothing_moves_nothing_is_said_of_a_way_back() -> None:
     assert lines[0].startswith(f"Changeover {changeover.VERSION}   shop 1.0.0, hello 1.26   staging")
     assert lines[1:] == [" plan           what is not as the settings say is put right; no release, no switch"]
     assert len(opening(live(), whole=False)) == 1
+    bare = terminal.opening(plan(), {}, {"shop": "1.0.0"}, 1, "me@here", False)
+    assert bare == [f"Changeover {changeover.VERSION}   staging   1 host   by me@here"], "nobody was asked what is live"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +196,29 @@ def test_only_pyinfras_routine_is_left_out(level: int, file: str, function: str,
 def test_the_version_is_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert changeover.VERSION == hostcmd.VERSION == project
+
+
+def test_a_log_is_told_what_runs_after_a_while_of_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYINFRA_PROGRESS", "on")
+    monkeypatch.setattr(flow, "LIMITS", {"shop: schema": 600.0})
+    monkeypatch.setattr(flow, "DOING", {"shop": "half of it"})
+    before = list(pyinfra.logger.handlers)
+    frames = Frames(SimpleNamespace(op_meta={}, inventory=[]), io.StringIO())
+    try:
+        frames.opened, frames.phase, frames.step, frames.at_it = True, "database", "shop: schema", ["app1"]
+        frames.since -= 25
+        frames._look()
+        assert capsys.readouterr().err == "", "something was said just now"
+        frames.spoke -= HEARTBEAT
+        frames._look()
+        frames._look()
+        said = " database       shop: schema: 25 s of 10 m at most; half of it; waits for app1\n"
+        assert capsys.readouterr().err == said, "once"
+    finally:
+        frames.end()
+    assert pyinfra.logger.handlers == before and 15 <= HEARTBEAT <= 30
 
 
 @pytest.fixture
