@@ -20,7 +20,7 @@ from typing import Any
 import click
 import gevent
 import pyinfra
-from pyinfra.api.output import set_formatter
+from pyinfra.api.output import format_text, set_formatter
 from pyinfra.api.state import BaseStateCallback
 
 from changeover import terminal
@@ -59,7 +59,6 @@ class Frames(BaseStateCallback, logging.Handler):
         self.state, self.stream = state, stream
         self.tty = bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
         self.width = min(shutil.get_terminal_size().columns, 100) if self.tty else 0
-        self.colour = False if os.environ.get("NO_COLOR") else None
         self.before = list(pyinfra.logger.handlers)
         self.off = False
         self.phase, self.labelled = BEFORE, False  # the phase, and whether a line has its name already
@@ -78,7 +77,7 @@ class Frames(BaseStateCallback, logging.Handler):
         """A line of pyinfra's: shown under its phase, unless it is routine."""
         if shown(record):
             text = str(record.getMessage())
-            text = click.style(text, COLOURS[record.levelno]) if record.levelno in COLOURS else text
+            text = format_text(text, COLOURS[record.levelno]) if record.levelno in COLOURS else text
             if "-->" in text:  # pyinfra's own last word
                 self._print(["", *text.splitlines()])
             else:
@@ -93,7 +92,7 @@ class Frames(BaseStateCallback, logging.Handler):
     def _print(self, told: list[str]) -> None:
         self.spoke = time.monotonic()
         for line in told:
-            click.echo(line, err=True, color=self.colour)
+            click.echo(line, err=True)
 
     # What pyinfra does
 

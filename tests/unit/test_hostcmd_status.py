@@ -113,6 +113,12 @@ def test_a_state_that_only_the_coordinator_needs_is_no_drift(world):
     assert said["drift"] == [] and "  held        9.9: " in said["message"]
 
 
+def test_what_starts_beside_the_live_slot_on_its_way_is_nothing_off(world):
+    world.stage("1.1.0", "green")
+    container(world, "app1", "worker-green", release="1.1.0")
+    assert world.ok(f"status {SYSTEM}")["off"] == []
+
+
 def test_a_host_that_must_still_be_told_is_said_once(world):
     written(world, "app2", generation=0)
     written(world, "edge1", pending=[{"host": "app2", "services": [], "why": "its disk was full"}])

@@ -12,7 +12,7 @@ from plans import good, on_all
 from changeover import fleet, record
 from changeover.live import Live, Releases
 from operations import flow, images, run, watch
-from operations.recorder import after, images_of, outcome, place, quick, summary, way_back
+from operations.recorder import after, gone_live, images_of, outcome, place, quick, summary, way_back
 
 PAGE = Path("reports/x/index.html")
 START = datetime(2026, 11, 21, 14, 3, tzinfo=UTC)
@@ -67,6 +67,8 @@ def test_a_release_ends_with_its_probes_and_its_way_back() -> None:
         " report      reports/x/index.html",
         " way back    sudo changeover rollback shop   (code only, loses nothing; about 1 s)",
     ]
+    same = [record.System(name="shop", release=record.Release(from_="1.1.0", to="1.1.0"))]
+    assert gone_live(run_) and gone_live(run_.model_copy(update={"systems": same})) == [], "new settings are no release"
 
 
 @pytest.mark.parametrize(

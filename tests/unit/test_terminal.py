@@ -221,6 +221,28 @@ def test_a_log_is_told_what_runs_after_a_while_of_silence(
     assert pyinfra.logger.handlers == before and 15 <= HEARTBEAT <= 30
 
 
+def test_a_phase_has_the_time_that_it_took(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first one has begun with the run: the hosts were looked at for it."""
+    monkeypatch.setenv("PYINFRA_PROGRESS", "on")
+    now = [0.0]
+    monkeypatch.setattr("operations.terminal.time.monotonic", lambda: now[0])
+    metas = {name: SimpleNamespace(names={f"phases/{name}.py | x | {name}: done"}) for name in ("one", "two")}
+    frames = Frames(SimpleNamespace(op_meta=metas, inventory=[]), io.StringIO())
+    frames.opened = True
+    try:
+        for name, begins, ends in (("one", 20.0, 30.0), ("two", 100.0, 107.0)):
+            now[0] = begins
+            frames.operation_start(frames.state, name)
+            frames.steps[f"{name}: done"].same.append("app1")
+            now[0] = ends
+            frames.operation_end(frames.state, name)
+        now[0] = 200.0
+        frames.finish()
+    finally:
+        frames.end()
+    assert [line.split()[-2:] for line in capsys.readouterr().err.splitlines()] == [["30", "s"], ["7.0", "s"]]
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Callable[..., Path]:
     """A repository whose deploy has two phases; `app1`: further data of that host."""
