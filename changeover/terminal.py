@@ -141,25 +141,29 @@ def _plan(plan: Plan, name: str, live: Live) -> list[str]:
     settings = plan.systems[name]
     release, told = settings.release, []
     fresh = live.release.live is None or live.drifted or new_release(plan, name, live)
-    ways: dict[str, list[str]] = {}
+    ways: dict[str, dict[str, list[str]]] = {}
     for service in plan.switched(name) if fresh else unplaced(plan, name, live):
         slot = live.slots.get(service, SlotState()).live
         way = f"{slot} -> {other(slot)}" if slot else f"to {BLUE}"
-        ways.setdefault(way, []).append(f"{service} on {hosts([one.name for one in plan.hosts_of(name, service)])}")
+        where = hosts([one.name for one in plan.hosts_of(name, service)])
+        ways.setdefault(way, {}).setdefault(where, []).append(service)
     if live.release.live is None:
-        how = "first installation, no traffic yet"
+        how = "first installation"
     else:
         how = {
             "blue_green": "all hosts at once",
             "rolling": f"host by host, each watched for {duration(seconds(release.pause))}",
             "recreate": "the old release is stopped first, behind the maintenance page",
         }[strategy(plan, name, live)]
-    told += [f"{way}: {'; '.join(services)}" for way, services in ways.items()]
-    told += [f"{how}" if ways else f"replaced in place by {wanted_release(plan, name, live)}"]
+    for way, places in ways.items():
+        told.append(f"{how}, {way}: " + "; ".join(f"{' '.join(names)} on {where}" for where, names in places.items()))
+    told += [] if ways else [f"replaced in place by {wanted_release(plan, name, live)}"]
     if settings.migrations and new_release(plan, name, live):
         most = duration(seconds(settings.migrations.timeout))
         engine, service = settings.migrations.engine, settings.migrations.service
-        told.append(f"schema: {engine} in {service}'s image, {most} at most; it stays when the release goes back")
+        told.append(f"schema: {engine} in {service}'s image, {most} at most; no way back undoes it")
+    if ways and live.release.live:
+        told.append(f"watched for {duration(seconds(release.soak))} after the switch, then confirmed")
     return told
 
 

@@ -82,9 +82,9 @@ def opening(state: Live, release: str = "1.0.0", width: int = 0, whole: bool = T
 def test_a_release_is_told_before_it_begins() -> None:
     assert opening(live(), "1.1.0") == [
         f"Changeover {changeover.VERSION}   shop 1.0.0 -> 1.1.0, hello 1.26   staging   5 hosts   by me@here",
-        " plan           blue -> green: api on app1 app2; clock on app1",
-        "                all hosts at once",
-        "                schema: alembic in api's image, 10 m at most; it stays when the release goes back",
+        " plan           all hosts at once, blue -> green: api on app1 app2; clock on app1",
+        "                schema: alembic in api's image, 10 m at most; no way back undoes it",
+        "                watched for 30 s after the switch, then confirmed",
         " if it fails    before it is confirmed: back by itself; 1 m 30 s at most when this machine is gone",
         "                after: sudo changeover rollback shop   (on any of its hosts; code only, loses nothing)",
     ]
@@ -121,7 +121,7 @@ def test_what_else_may_move_is_named(state: Live, says: str) -> None:
 
 def test_a_first_installation_promises_no_way_back() -> None:
     lines = opening(Live())
-    assert any("first installation, no traffic yet" in line for line in lines)
+    assert any("first installation, to blue: api on app1 app2; clock on app1" in line for line in lines)
     assert not any("rollback" in line for line in lines) and "no release before it" in lines[-1]
 
 
