@@ -27,6 +27,7 @@ from changeover import terminal
 from operations import flow, run
 
 EVERY = 1.0  # seconds between two looks at what runs
+MOMENT = 3.0  # seconds between two steps that need no word
 BEFORE = "hosts"  # what the time before the first phase is called
 HEARTBEAT = 20.0  # seconds of silence after which a log is told what runs
 COLOURS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
@@ -63,7 +64,7 @@ class Frames(BaseStateCallback, logging.Handler):
         self.off = False
         self.phase, self.labelled = BEFORE, False  # the phase, and whether a line has its name already
         self.steps: dict[str, terminal.Step] = {}
-        self.begun = self.ended = self.spoke = time.monotonic()
+        self.begun = self.ended = self.spoke = self.idle = time.monotonic()
         self.step, self.op_hash, self.since = "", "", self.begun
         self.at_it: list[str] = []
         self.opened = False
@@ -159,6 +160,7 @@ class Frames(BaseStateCallback, logging.Handler):
 
     def _done(self, name: str) -> None:
         self.at_it = [one for one in self.at_it if one != name]
+        self.idle = time.monotonic()
 
     def _open(self) -> None:
         phases = {parts(next(iter(meta.names), ""))[0] for meta in self.state.op_meta.values()}
@@ -200,6 +202,8 @@ class Frames(BaseStateCallback, logging.Handler):
             text = terminal.waiting(self.step, ran, limit, self.at_it, doing)
         elif not self.opened:
             text = f"they are asked what they are, and what is live: {time.monotonic() - self.begun:.0f} s"
+        elif (idle := time.monotonic() - self.idle) > MOMENT:
+            text = f"what this run holds is given back: {idle:.0f} s"
         else:
             return
         if self.tty:
