@@ -9,6 +9,7 @@ from typing import Any
 from changeover.settings import Run
 
 HARMLESS = ("preflight.py", "secure.py", "images.py")  # phases that touch no slot
+READING = "status.py"  # the runbook that only looks
 ROTATION = "rotate_secrets.py"  # the runbook that ends old secrets
 
 
@@ -45,6 +46,11 @@ def partial(params: Mapping[str, Any], run: Run) -> list[str]:
         f"next   pyinfra {params.get('inventory')} deploy.py -y --data release={run.release}",
         "1 error; nothing was touched",
     ]
+
+
+def reads(params: Mapping[str, Any]) -> bool:
+    """Whether a run only looks: then a host that is away is told, and stops nothing."""
+    return bool(words(params)) and all(Path(word) == Path("runbooks") / READING for word in words(params))
 
 
 def words(params: Mapping[str, Any]) -> list[str]:

@@ -58,13 +58,14 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     files_of_containers(plan, system, name, live, secrets)
     if strategy(plan, system, live) == "recreate":
         lease.still_ours(name=f"{system}: what is stopped is stopped before the schema changes", system=system)
+    within, release = whole_seconds(migrations.timeout), wanted_release(plan, system, live)
     migrated(
         system=system,
-        name=f"{system}: schema as release {wanted_release(plan, system, live)} wants it",
+        name=flow.at_most(f"{system}: schema as release {release} wants it", within),
         directory=plan.run_dir(system),
         container=next(s.name for s in reversed(specs) if s.service == migrations.service and s.role != "previous"),
         look=Look(plan, system, migrations, secrets),
-        timeout=whole_seconds(migrations.timeout),
+        timeout=within,
         failed=left(plan, system, live),
     )
 

@@ -60,6 +60,8 @@ def install() -> None:
         flow.INVENTORY.append(shlex.quote(str(context.params.get("inventory"))))
         _files = [Path(str(word)) for word in context.params.get("operations") or ()]
         _dry = bool(context.params.get("dry"))
+        if command_line.reads(context.params):
+            ctx_config.get().FAIL_PERCENT = 100  # who is away is told, and the others are asked all the same
     state = ctx_state.get()
     original = state.init
 
@@ -70,9 +72,10 @@ def install() -> None:
         if context and not context.params.get("dry") and (lines := command_line.partial(context.params, plan().run)):
             refuse(*lines)
         if context:
-            from operations import recorder
+            from operations import recorder, terminal
 
             recorder.start(state, context.params)
+            terminal.start(state, context.params)  # after it: what is registered last for the end comes first
 
     state.init = init
 

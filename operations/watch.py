@@ -12,7 +12,7 @@ from changeover.routes import health_paths
 from changeover.settings import App
 from changeover.standing import Standing, expected
 from changeover.words import seconds
-from operations import run
+from operations import flow, run
 from operations.ask import spoken
 
 Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> whether it did, and what it said
@@ -23,6 +23,7 @@ OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run ha
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 CUT_OFF = "is undone by the hosts themselves, or goes back"  # nobody said how the switch ended
 HALF_WAY = "half-way, goes back by itself"  # a recreate that is open, a rolling release between two hosts
+SEEN: dict[str, str] = {}  # system -> what its prober has seen so far, in words
 SAID: list[str] = []  # what the host command said of switches that users saw something of
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
@@ -104,6 +105,11 @@ class Renewal:
         self._lease, self._ask = lease, ask
         self._next, self._ends = 0.0, time.monotonic() + lease
 
+    @property
+    def left(self) -> float:
+        """Seconds until it ends, unless it is renewed."""
+        return max(0.0, self._ends - time.monotonic())
+
     def due(self) -> str | None:
         """Renews it when a third of it is over; why the release must go back instead, or None."""
         now = time.monotonic()
@@ -137,6 +143,8 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
     while True:
         if reason := renewal.due():
             return [reason]
+        left = f"{max(0.0, end - time.monotonic()):.0f} s under watch left"
+        flow.DOING[system] = "; ".join(filter(None, [left, SEEN.get(system), f"lease {renewal.left:.0f} s"]))
         over = time.monotonic() >= end
         reasons = judge(system, release.max_failed)
         again = over or standing.missing or time.monotonic() >= looked + LOOK
@@ -175,6 +183,7 @@ def judge(system: str, most: int) -> list[str]:
     if prober is None:
         return []
     found = summary(read(prober.out))
+    SEEN[system] = f"{found['failed']} of {found['sent']:,} probes failed"
     if found["failed"] <= most:
         return [] if prober.running else [f"the prober has ended, so nothing watches the release; see {prober.out}"]
     first = found["first_failures"][0]

@@ -33,7 +33,7 @@ class Deploy:
         data = folder / GROUP_DATA.name
         data.write_text(f"{GROUP_DATA.read_text()}\noverrides |= {dict(settings)!r}\n")
         pyinfra = str(Path(sys.executable).with_name("pyinfra"))
-        command = [pyinfra, inventory, "deploy.py", "-y", "--group-data", str(data)]
+        command = [pyinfra, inventory, "deploy.py", "-y", "-v", "--group-data", str(data)]  # -v names each step
         command += ["--data", f"release={release}"] if release else []
         self.lines: list[str] = []
         self._news = threading.Condition()
