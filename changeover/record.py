@@ -34,6 +34,8 @@ def _clean(value: Any) -> Any:
     return _TERMINAL.sub("", value.encode("utf-8", "replace").decode()) if isinstance(value, str) else value
 
 
+Verdict = Literal["pass", "fail", "error", "no_data", "inconclusive"]
+Figure = Annotated[float, Field(allow_inf_nan=False)]
 Output = Annotated[str, BeforeValidator(_clean)]
 Time = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 Count = Annotated[int, Field(ge=0)]
@@ -116,15 +118,40 @@ class Step(_Part):
     """A line on what changed, or the last lines of the output where it failed."""
 
 
-class Gate(_Part):
-    """One gate's verdict."""
+class GateSample(_Part):
+    """One look of a gate."""
 
+    t: Time
+    """When it was looked at, UTC, by the control machine's clock."""
+    value: Figure | None
+    """What was measured; null: nothing was, by an error or for want of data."""
+    baseline: Figure | None = None
+    """The same of the old slot at the same time; null where the gate has no baseline, or nothing was measured there."""
+    verdict: Verdict
+    """What this look alone says."""
+
+
+class Gate(_Part):
+    """One gate: a measured number against a limit, looked at again and again while a release is watched."""
+
+    system: str = ""
+    """The system whose gate it is."""
     name: str
     """The gate's name, as in group_data."""
-    samples: Count
-    """How many measurements it was judged on."""
-    verdict: Literal["pass", "fail", "error", "no_data", "inconclusive"]
-    """The five different answers."""
+    verdict: Verdict
+    """What all looks together say: the five different answers."""
+    op: str = ""
+    """How value and limit are compared for a pass: <, <=, >, >=, ==, !=."""
+    value: Figure | None = None
+    """The value that decided: of the last look, or of the first of those that failed; null where there was none."""
+    limit: Figure | None = None
+    """What that value was held against; with a baseline, the baseline's times the ratio."""
+    unit: str = ""
+    """What value and limit are in: ms, %; empty: a plain number."""
+    samples: list[GateSample] = []
+    """Its looks in order; of very many, each that did not pass, and every n-th of the others."""
+    why: Output = ""
+    """One line for a person: what was seen, against what, in how many looks, first when."""
 
 
 class Check(_Part):

@@ -63,7 +63,23 @@ def test_round_trip(tmp_path):
         changes={"app1": 1, "app2": 0},
         error={"where": "app1", "why": "503", "next": "look"},
         way_back={"kind": "restore", "command": "c", "loses": "4 s"},
-        gates=[{"name": "g", "samples": 3, "verdict": "no_data"}],
+        gates=[
+            {
+                "system": "tasktracker",
+                "name": "g",
+                "verdict": "fail",
+                "op": "<",
+                "value": 412.5,
+                "limit": 200,
+                "unit": "ms",
+                "samples": [
+                    {"t": "2026-11-21T14:03:22Z", "value": None, "verdict": "no_data"},
+                    {"t": "2026-11-21T14:03:32Z", "value": 412.5, "baseline": 39, "verdict": "fail"},
+                ],
+                "why": "412 ms",
+            },
+            {"name": "least", "verdict": "no_data"},
+        ],
         checklist=[{"item": "i", "source": "S4", "verdict": "pass", "evidence": "e"}],
         probe={"file": "probe.jsonl", "sent": 10, "failed": 0},
     )

@@ -10,7 +10,7 @@ import pytest
 from changeover import __main__ as command_line
 from changeover import record as records
 from changeover import report
-from changeover.record import Check, Error, Gate, Probe, Record, Release, Step, System, WayBack
+from changeover.record import Check, Error, Gate, GateSample, Probe, Record, Release, Step, System, WayBack
 
 START = datetime(2026, 11, 21, 14, 3, 22, tzinfo=UTC)
 HOSTS = {"edge1": 4, "app1": 9, "app2": 9, "data1": 12, "ops1": 0}
@@ -164,7 +164,7 @@ def test_hostile_names_stay_text_everywhere():
             systems=[released(evil, evil, evil)],
             changes={evil + "2": 1},
             steps=[step],
-            gates=[Gate(name=evil, samples=1, verdict="fail")],
+            gates=[Gate(name=evil, verdict="fail")],
             checklist=[Check(item=evil, source=evil, verdict="fail", evidence=evil)],
             probe=Probe(file=evil, sent=1, failed=1),
             way_back=WayBack(kind="code", command=evil, loses=evil),
@@ -207,12 +207,14 @@ def test_sections_appear_only_with_data():
     assert '<th scope="row">data1</th><td>12</td>' in bare
     full = report.render(
         made(
-            gates=[Gate(name="api_p95", samples=1812, verdict="no_data")],
+            gates=[
+                Gate(name="api_p95", verdict="no_data", samples=[GateSample(t=START, value=None, verdict="no_data")])
+            ],
             checklist=[Check(item="backup restored", source="S1", verdict="pass", evidence="9 tables")],
             probe=Probe(file="probe.jsonl", sent=31204, failed=0),
         )
     )
-    assert '<th scope="row">api_p95</th><td>no data</td><td>1,812</td>' in full
+    assert '<th scope="row">api_p95</th><td>no data</td><td>1</td>' in full
     assert '<th scope="row">backup restored</th><td>pass</td><td class="detail">9 tables</td>' in full
     assert "0 of 31,204 requests failed." in full
 
