@@ -1,0 +1,113 @@
+"""What sources of gates answer, as numbers: the prober's samples, HTTP, printed lines, Prometheus. Pure.
+
+Each gives the number, or None where there was nothing to measure; ReadingError where the answer is no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import quantiles
+from typing import Any
+
+from changeover.gates import worst
+from changeover.probe import SOCKET, Sample
+from changeover.settings_gates import LATENCIES, Source
+
+LONGEST = 200  # characters of an answer that a message quotes
+
+
+class ReadingError(ValueError):
+    """An answer that is no number: what it was instead."""
+
+
+def of_samples(source: Source, samples: Iterable[Sample]) -> tuple[float | None, int]:
+    """A figure of the prober's requests, and how many there were. Arguments: which figure of which; its samples."""
+    found = [one for one in samples if _meant(source, one)]
+    if source.probe in LATENCIES:
+        return percentile(str(source.probe), [one.ms for one in found if not one.error])
+    bad = [one for one in found if (one.error if source.probe == "failed" else (one.status or 0) >= 500)]
+    return (100 * len(bad) / len(found) if found else None), len(found)
+
+
+def _meant(source: Source, sample: Sample) -> bool:
+    if (sample.kind == SOCKET) != (source.method == "WS"):
+        return False
+    right = source.method in (None, "WS", sample.method)
+    return right and source.path in (None, sample.path)
+
+
+def percentile(which: str, times: Sequence[float]) -> tuple[float | None, int]:
+    """p50, p95 or p99 of some times, and how many they were."""
+    if len(times) < 2:
+        return (times[0] if times else None), len(times)
+    return quantiles(times, n=100, method="inclusive")[int(which[1:]) - 1], len(times)
+
+
+def of_lines(lines: Sequence[str]) -> float | None:
+    """The number that a command or a query printed; nothing printed (SQL's null) is None."""
+    said = [line.strip() for line in lines if line.strip()]
+    if not said:
+        return None
+    if len(said) > 1:
+        raise ReadingError(f"printed {len(said)} lines instead of a number: {_cut(said[0])}")
+    return _number(said[0])
+
+
+def of_answer(source: Source, answer: Mapping[str, Any]) -> float | None:
+    """What `take` wants of an HTTP answer. Arguments: the source; {ms, status, body} or {error}."""
+    if source.take == "ms":
+        value: Any = answer["ms"]
+    elif source.take == "status":
+        value = answer["status"]
+    else:
+        value = _inside(str(answer.get("body", "")), source.take)
+    if source.equals is not None:
+        return float(type(value) is type(source.equals) and value == source.equals)
+    return None if value is None else _number(value)
+
+
+def _inside(body: str, path: str) -> Any:
+    """The value at $.a.0.b of a JSON text; None where there is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        raise ReadingError(f"the answer is no JSON: {_cut(body)}") from None
+    for key in path.split(".")[1:]:
+        if isinstance(found, list) and key.isdigit():
+            found = found[int(key)] if int(key) < len(found) else None
+        else:
+            found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def of_prometheus(op: str, body: str) -> float | None:
+    """The number in an answer of Prometheus' HTTP API to an instant query; the worst of several; NaN is nothing.
+
+    Source: Prometheus, "HTTP API", "Instant queries" and "Expression query result formats".
+    """
+    try:
+        said = json.loads(body)
+        if said["status"] != "success":
+            raise ReadingError(_cut(f"{said.get('errorType')}: {said.get('error')}"))
+        kind, result = said["data"]["resultType"], said["data"]["result"]
+        pairs = [result] if kind == "scalar" else [one["value"] for one in result]
+        values = [float(value) for _, value in pairs]
+    except ReadingError:
+        raise
+    except (ValueError, KeyError, TypeError):
+        raise ReadingError(f"this is no answer of Prometheus to an instant query: {_cut(body)}") from None
+    return worst(op, [value for value in values if not math.isnan(value)])
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ReadingError(f"is no number: {_cut(str(value))}") from None
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
