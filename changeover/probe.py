@@ -97,15 +97,20 @@ class Sample:
 
 def read(path: Path) -> list[Sample]:
     """The samples of a file; a last line that was cut off, and the summary, are left out. Raises OSError."""
-    samples = []
-    for line in path.read_text().splitlines():
+    return samples(path.read_text())
+
+
+def samples(text: str) -> list[Sample]:
+    """The samples in some lines of such a file. Pure."""
+    kept = []
+    for line in text.splitlines():
         try:
             found = json.loads(line)
         except ValueError:
             continue
         if "t" in found:
-            samples.append(Sample(**found))
-    return samples
+            kept.append(Sample(**found))
+    return kept
 
 
 def between(samples: Iterable[Sample], since: datetime, until: datetime) -> list[Sample]:

@@ -12,7 +12,7 @@ from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report
 from changeover.plan import Plan, shown_secrets
-from operations import flow, images, run, watch
+from operations import flow, gates, images, run, watch
 
 TAIL = 20
 PRIVATE = Path("reports")
@@ -83,6 +83,7 @@ class Recorder(BaseStateCallback):
             way_back=way_back([name for name in run.moved() if name in watch.CONFIRMED]) if done else None,
             probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
             error=self._error(failed, done),
+            gates=[one.model_copy(update={"why": run.mask(one.why)}) for one in gates.records()],
             checklist=[*flow.CHECKS, *shown(plan)],
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
             steps=steps,
@@ -226,6 +227,7 @@ def summary(made: record.Record, page: Path) -> list[str]:
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
+    lines += gates.lines()
     lines += [f" note        {line}" for line in flow.NOTES]
     if asked := [check.verdict == "pass" for check in made.checklist if check.verdict != "skipped"]:
         lines += [f" checked     {sum(asked)} of {len(asked)} passed: tests and commands; each is in the report"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
@@ -121,13 +122,29 @@ class Renewal:
         return f"the lease could not be renewed: {' '.join(words)}"
 
 
-def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None) -> list[str]:
+class Judges(Protocol):
+    """What else judges a release while it is watched (operations/gates.py), at its own pace."""
+
+    def reasons(self) -> list[str]:
+        """Why it should go back."""
+
+    def end(self) -> list[str]:
+        """The same when the soak is over."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the soak must not end yet."""
+
+
+def soak(
+    plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None, gates: Judges | None = None
+) -> list[str]:
     """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
     Who is silent when the soak is over is asked again, until it answers or is given up: a host, or the coordinator.
 
     Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed;
-    seconds (default: the soak's).
+    seconds (default: the soak's); what judges it beside prober and hosts.
     """
     release = plan.systems[system].release
     began = time.monotonic()
@@ -138,13 +155,14 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
         if reason := renewal.due():
             return [reason]
         over = time.monotonic() >= end
-        reasons = judge(system, release.max_failed)
+        reasons = judge(system, release.max_failed) or (gates.reasons() if gates else [])
         again = over or standing.missing or time.monotonic() >= looked + LOOK
         if not reasons and again:  # a look may wait for silent hosts
             looked = time.monotonic()
             reasons += stands(plan, system, ask, standing, looked - began)
-        if reasons or over and not standing.starting and not standing.missing:
-            return reasons
+        settled = over and not standing.starting and not standing.missing and not (gates and gates.undecided)
+        if reasons or settled:
+            return reasons or (gates.end() if gates else [])
         time.sleep(SOON if standing.missing else EVERY)
 
 

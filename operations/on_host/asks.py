@@ -2,7 +2,8 @@
 
 Input: one JSON object as the argument: {"asks": [{"url", "headers"}], "rounds": number, "seconds": time for all,
 "bodies": whether answers are wanted}. Output: one JSON object on the last line: {"answers": [[index of the ask,
-{"ms", "status", "body"} or {"error"}]]}, as many as fitted into the time. Connections are kept, as a gateway keeps them.
+{"ms", "status", "body"}, {"late": ms} or {"error"}]]}, as many as fitted into the time. Connections are
+kept, as a gateway keeps them.
 """
 
 import http.client
@@ -17,7 +18,8 @@ MOST = 65536  # bytes of a body that is given back
 def main():
     given = json.loads(sys.argv[1])
     end = time.monotonic() + given["seconds"]
-    answers, kept = [], {}
+    answers = []
+    kept: dict[str, http.client.HTTPConnection] = {}
     for number in range(given["rounds"]):
         order = range(len(given["asks"]))
         for index in order if number % 2 == 0 else reversed(order):  # neither slot is always the first
@@ -41,8 +43,11 @@ def ask(one, kept, left, bodies):
         connection.request("GET", url.path + ("?" + url.query if url.query else ""), headers=one["headers"])
         answer = connection.getresponse()
         body = answer.read()
+    except TimeoutError:
+        kept.pop(url.netloc).close()
+        return {"late": round((time.perf_counter() - began) * 1000, 1)}
     except (OSError, http.client.HTTPException) as error:
-        kept.pop(url.netloc, None)
+        kept.pop(url.netloc).close()
         return {"error": f"{type(error).__name__}: {error}"}
     found = {"ms": round((time.perf_counter() - began) * 1000, 1), "status": answer.status}
     return found | ({"body": body[:MOST].decode(errors="replace")} if bodies else {})
