@@ -12,7 +12,7 @@ from statistics import quantiles
 from typing import Any
 
 from changeover.gates import worst
-from changeover.probe import SOCKET, Sample
+from changeover.probe import OPENED, SOCKET, Sample
 from changeover.settings_gates import LATENCIES, Source
 
 LATE = "no answer within"  # changeover/probing.py's word
@@ -34,9 +34,9 @@ def of_samples(source: Source, samples: Iterable[Sample]) -> tuple[float | None,
 
 
 def _meant(source: Source, sample: Sample) -> bool:
-    if (sample.kind == SOCKET) != (source.method == "WS"):
-        return False
-    right = source.method in (None, "WS", sample.method)
+    if source.method == "WS":
+        return sample.kind in (SOCKET, OPENED)
+    right = sample.kind not in (SOCKET, OPENED) and source.method in (None, sample.method)
     return right and source.path in (None, sample.path)
 
 

@@ -72,7 +72,7 @@ def judged(plan: Plan, system: str, both: Sides) -> list[Gate]:
         return []
     alone = plan.systems[system].release.strategy == "recreate" or not both.old
     for gate in wanted if alone else ():
-        if gate.baseline:
+        if gate.baseline and plan.systems[system].gates:  # of the defaults nobody needs a word
             flow.note(f"{system}: gate {gate.name} is left out: there is no old slot beside the new one")
     return [gate for gate in wanted if not (alone and gate.baseline)]
 
@@ -125,8 +125,8 @@ class Looking:
         self._under_way: set[str] = set()
         self._beat: Any = None
 
-    def start(self) -> Looking:
-        """From here on by itself, until stop()."""
+    def __enter__(self) -> Looking:
+        """From here on by itself, until the block ends."""
 
         def beat() -> None:
             while True:
@@ -136,11 +136,8 @@ class Looking:
         self._beat = gevent.spawn(beat)
         return self
 
-    def stop(self) -> None:
-        """No more looks."""
-        if self._beat is not None:
-            self._beat.kill()
-            self._beat = None
+    def __exit__(self, *_: object) -> None:
+        self._beat.kill()
 
     def tick(self) -> None:
         """Starts the looks that are due. One that still waits for its answer is not doubled."""

@@ -246,11 +246,8 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
 
     def look(state: Any, host: Any) -> bool:
-        looking = gates.begin(plan.value, system, state).start()
-        try:
+        with gates.begin(plan.value, system, state) as looking:
             reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn, gates=looking)
-        finally:
-            looking.stop()
         return not reasons or sent_back(host, system, reasons)
 
     yield FunctionCommand(look, (), {})

@@ -28,6 +28,7 @@ SAID: list[str] = []  # what the host command said of switches that users saw so
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
 LOOK = 5.0  # seconds between two looks at the containers of all hosts
+OPEN_EVERY = 2.0  # seconds between two WebSockets that the prober opens anew
 SOON = 0.5  # seconds until a host that was silent is asked again: its time limit was a pause already
 OWN_HEALTH = "/nginx-health"  # of a system without any slots there is nothing else to ask
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
@@ -57,6 +58,7 @@ def config(plan: Plan, system: str) -> Config | None:
         requests=[Request.model_validate(one) for one in asked]
         or [Request(path=path) for path in health_paths(settings, paged) or [OWN_HEALTH]],
         websocket=None if paged else release.websocket,
+        open_every=OPEN_EVERY,
         seconds=seconds(release.lease) + seconds(release.soak) + turns(plan, system) + 600 + AFTER,
     )
 
