@@ -68,7 +68,7 @@ def of_answer(source: Source, answer: Mapping[str, Any]) -> float | None:
     else:
         value = _inside(str(answer.get("body", "")), source.take)
     if source.equals is not None:
-        return float(type(value) is type(source.equals) and value == source.equals)
+        return float(isinstance(value, bool) == isinstance(source.equals, bool) and value == source.equals)
     return None if value is None else _number(value)
 
 
@@ -102,6 +102,8 @@ def of_prometheus(op: str, body: str) -> float | None:
         raise
     except (ValueError, KeyError, TypeError):
         raise ReadingError(f"this is no answer of Prometheus to an instant query: {_cut(body)}") from None
+    if any(map(math.isinf, values)):
+        raise ReadingError("is infinite: the query divides by nothing")
     return worst(op, [value for value in values if not math.isnan(value)])
 
 

@@ -114,13 +114,14 @@ class Tally:
         """The verdict that sends the release back; None while there is none."""
         self._runs: dict[Verdict, Run] = {}  # kind -> those that count against its limit
         self._early: dict[Verdict, Run] = {}  # the same, while the window still filled up
-        self._passed = 0
+        self._passed = self._all = 0
 
     def add(self, at: datetime, reading: Reading, since: float) -> Verdict | None:
         """Takes one more look; gives what is decided. Arguments: when; what was measured; seconds since the switch."""
         verdict, held = judge(self.gate, reading)
         look = Look(at, reading, held, verdict)
         self.looks.append(look)
+        self._all += 1
         if verdict == "pass":
             self._passed += 1
             if self.gate.consecutive:
@@ -172,7 +173,7 @@ class Tally:
         if not self.looks:
             return "it was never looked at"
         if verdict == "pass":
-            return f"{shown(self.gate, self.looks[-1])}; {self._passed} of {len(self.looks)} looks passed"
+            return f"{shown(self.gate, self.looks[-1])}; {self._passed} of {self._all} looks passed"
         run = self._runs.get(verdict) or self._early.get(verdict) or Run(self.looks[-1], self.looks[-1])
         count = f"in {run.count} look{'s' * (run.count > 1)} of {self.gate.every}"
         return f"{shown(self.gate, run.last)} {count}; first at {run.first.at:%H:%M:%S}"

@@ -50,7 +50,7 @@ class Source(Strict):
     take: Annotated[str, Field(pattern=TAKE)] = Field(
         "status", description="http: status, ms, or a value of the JSON answer, as in $.queue.depth; true is 1"
     )
-    equals: str | bool | int | float | None = Field(
+    equals: Any = Field(
         None, description="http: the number is 1 where what `take` found is this, and 0 where it is not"
     )
     timeout: Duration = Field("3s", description="longest time for one answer; shorter than the gate's `every`")
@@ -77,6 +77,8 @@ class Source(Strict):
             if key in self.model_fields_set and key not in OWN[given[0]]:
                 belongs = " and ".join(kind for kind in KINDS if key in OWN[kind])
                 raise ValueError(f"{key} is for {belongs}, and this is {given[0]}")
+        if isinstance(self.equals, list | dict):
+            raise ValueError("equals must be text, a number, True or False")
         if self.method == "WS" and self.probe != "failed":
             raise ValueError(f"of a WebSocket only the openings that failed are known; write failed for {self.probe}")
         if self.method == "WS" and self.path:

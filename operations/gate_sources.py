@@ -156,7 +156,8 @@ class Sources:
         self, host: str, urls: list[str], source: Source, rounds: int = 1, bodies: bool = False
     ) -> list[tuple[int, Mapping[str, Any]]]:
         """What a host itself sees of some URLs: (which of them, answer), as many as the time allowed."""
-        asks = [{"url": url, "headers": gate_asks.headers(self._plan, self._system)} for url in urls]
+        headers = {} if source.promql else gate_asks.headers(self._plan, self._system)
+        asks = [{"url": url, "headers": headers} for url in urls]
         given = {"asks": asks, "rounds": rounds, "seconds": seconds(source.timeout) * gate_asks.SHARE, "bodies": bodies}
         lines = self._shell(host, ["python3", "-c", SCRIPT, json.dumps(given)], source)
         found = spoken(lines)
