@@ -154,6 +154,8 @@ class Looking:
     def _look(self, tally: Tally) -> None:
         try:
             reading = self._measure(tally.gate)
+        except Exception as error:  # a mistake of ours: no look is lost without a word
+            reading = Reading(error=f"{type(error).__name__}: {error}")
         finally:
             self._under_way.discard(tally.gate.name)
         tally.add(datetime.now(UTC), reading, time.monotonic() - self._began)
