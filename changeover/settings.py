@@ -77,7 +77,7 @@ class System(Strict):
     services: dict[Name, Service] = Field(min_length=1, description="its parts; the name is used everywhere")
     release: Releasing = Field(Releasing(), description="how a release goes live")
     gates: Gates | None = Field(
-        None, description="numbers that a release is judged by in its soak; default: p95 and no_5xx, docs/adopt.md 6"
+        None, description="numbers that a release is judged by in its soak; default: p95 and no_5xx, docs/adopt.md"
     )
     prometheus: str | None = Field(
         None, pattern=URL, description="base URL for gates with promql, as the coordinator (the first gateway) sees it"

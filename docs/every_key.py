@@ -441,7 +441,7 @@ shop = dict(
         # failed probes, from before the switch on, that still pass
         max_failed=0,
     ),
-    # numbers that a release is judged by in its soak; default: p95 and no_5xx, docs/adopt.md 6
+    # numbers that a release is judged by in its soak; default: p95 and no_5xx, docs/adopt.md
     gates=[
         dict(
             # stands in output, report and messages

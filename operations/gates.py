@@ -33,6 +33,14 @@ def announce(plan: Plan, system: str) -> None:
         click.echo(f" gate        {system}: {announced(gate)}", err=True)
 
 
+def start(plan: Plan, system: str, txn: str, state: Any) -> str | None:
+    """Prober and gates must see the old release before anything is switched; why they do not, or None.
+
+    Arguments: the plan; the system; the run's id; pyinfra's state.
+    """
+    return watch.start(plan, system, txn) or unanswered(plan, system, state)
+
+
 def unanswered(plan: Plan, system: str, state: Any) -> str | None:
     """Why nothing may be switched: a gate that has no data of the old release would prove nothing of the new one.
 

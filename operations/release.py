@@ -205,8 +205,7 @@ def switched(
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = None if system in watch.PROBERS else watch.start(plan.value, system, txn)
-        reason = reason or gates.unanswered(plan.value, system, state)
+        reason = None if system in watch.PROBERS else gates.start(plan.value, system, txn, state)
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def done(state: Any, host: Any) -> bool:

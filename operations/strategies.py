@@ -63,7 +63,7 @@ def opened(plan: Quiet, system: str, txn: str, words: list[str]) -> Generator[Fu
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = watch.start(plan.value, system, txn) or gates.unanswered(plan.value, system, state)
+        reason = gates.start(plan.value, system, txn, state)
         watch.stop(system)  # behind the page there is nothing to see
         return reason is None or flow.fail_here(host, [reason, "nothing was stopped"])
 
@@ -88,10 +88,7 @@ def turned(plan: Quiet, system: str, txn: str, words: list[str]) -> Generator[Fu
     """
 
     def begin(state: Any, host: Any) -> bool:
-        first = system not in watch.PROBERS
-        reason = watch.start(plan.value, system, txn) if first else None
-        if first and not reason:
-            reason = gates.unanswered(plan.value, system, state)
+        reason = None if system in watch.PROBERS else gates.start(plan.value, system, txn, state)
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def look(state: Any, host: Any) -> bool:
