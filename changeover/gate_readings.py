@@ -15,6 +15,7 @@ from changeover.gates import worst
 from changeover.probe import OPENED, SOCKET, Sample
 from changeover.settings_gates import LATENCIES, Source
 
+MOST, TAIL = 0.6, 0.9  # the share of pairs that tells; the share of answers below the slowest tenth
 LATE = "no answer within"  # changeover/probing.py's word
 LONGEST = 200  # characters of an answer that a message quotes
 
@@ -45,6 +46,20 @@ def percentile(which: str, times: Sequence[float]) -> tuple[float | None, int]:
     if len(times) < 2:
         return (times[0] if times else None), len(times)
     return quantiles(times, n=100, method="inclusive")[int(which[1:]) - 1], len(times)
+
+
+def slower(ratio: float, pairs: Sequence[tuple[float, float]]) -> bool:
+    """Whether the new slot is clearly slower than `ratio` times the old one, and not by chance.
+
+    Two p95 of a few dozen requests each differ twofold by chance alone, once in twenty releases on a busy machine.
+    What a busy machine does not do is to make most answers of one slot slower than those that the other one gave at
+    the same moment, or a tenth of them slower by far than the slowest (docs/decisions.md, 64). Argument: (new, old) ms.
+    """
+    if not pairs:
+        return False
+    beyond = sum(new > ratio * old for new, old in pairs)
+    slow, slowest = sorted(new for new, _ in pairs)[int(len(pairs) * TAIL)], max(old for _, old in pairs)
+    return beyond > MOST * len(pairs) or slow > (ratio + 1) * slowest
 
 
 def of_lines(lines: Sequence[str]) -> float | None:

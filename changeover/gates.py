@@ -28,12 +28,14 @@ SAYS = {"fail": "failed", "error": "an error", "no_data": "no data", "inconclusi
 @dataclass(frozen=True)
 class Reading:
     """What one look measured. `value`, `baseline`: None where there was nothing to measure; `count`, `counted`:
-    requests behind them, None where that is no question (one number a look); `error`: why it could not be asked."""
+    requests behind them, None where that is no question (one number a look); `slower`: whether the new slot is clearly
+    slower than the old one times the ratio, where both were timed side by side; `error`: why it could not be asked."""
 
     value: float | None = None
     baseline: float | None = None
     count: int | None = None
     counted: int | None = None
+    slower: bool | None = None
     error: str = ""
 
 
@@ -84,6 +86,9 @@ def judge(gate: Gate, reading: Reading) -> tuple[Verdict, float | None]:
         return "error", held
     if _few(gate, reading.count):
         return "inconclusive", held
+    if reading.slower is not None and baseline is not None:
+        good = gate.value is not None and COMPARE[gate.op](value, gate.value)
+        return ("pass" if good or not reading.slower else "fail"), held
     if held is not None and COMPARE[gate.op](value, held):
         return "pass", held
     # It would fail; but what the old slot does might be as bad, and that is not known.

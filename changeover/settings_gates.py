@@ -125,6 +125,8 @@ class Gate(Strict):
             raise ValueError("has no limit; give value, or baseline, or both")
         if self.baseline and self.op in ("==", "!="):
             raise ValueError(f"op {self.op} and baseline exclude each other; two slots are never quite the same")
+        if self.baseline and self.source.probe and self.op not in ("<", "<="):
+            raise ValueError(f"op {self.op} wants the new slot to be slower than the old one; write <")
         if seconds(self.window) < seconds(self.every):
             raise ValueError(f"window {self.window} is shorter than every, {self.every}: what is between is never seen")
         if seconds(self.source.timeout) >= seconds(self.every):

@@ -6,6 +6,7 @@ Each question has a time limit of its own and runs in a greenlet of its own, so 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import ssl
@@ -18,7 +19,7 @@ from typing import Any
 import gevent
 from gevent.pool import Pool
 
-from changeover import gate_asks, probe
+from changeover import gate_asks, gate_readings, probe
 from changeover.gate_asks import Sides
 from changeover.gate_readings import ReadingError, of_answer, of_lines, of_prometheus, of_samples, percentile
 from changeover.gates import Reading, worst
@@ -31,6 +32,7 @@ from operations.ask import shell, spoken
 
 SCRIPT = (Path(__file__).parent / "on_host" / "asks.py").read_text()
 Ask = Callable[[str], Any]
+SIDES = ("new", "old")
 KEEP = 3600.0  # seconds of samples that are kept for windows
 
 
@@ -68,7 +70,7 @@ class Sources:
     def __init__(self, plan: Plan, system: str, sides: Sides, series: Series | None, host: Ask) -> None:
         """Arguments: the plan; the system; its slots; the prober's samples; pyinfra's host by its name."""
         self._plan, self._system, self._sides, self._series, self._host = plan, system, sides, series, host
-        self._pairs: dict[str, deque[tuple[float, str, float]]] = {}  # gate -> (time, release's side, ms)
+        self._pairs: dict[str, deque[tuple[float, float | None, float | None]]] = {}  # gate -> (time, new ms, old ms)
 
     def measure(self, gate: Gate) -> Reading:
         """One look at a gate, in its time limit; never raises for what is asked."""
@@ -116,7 +118,7 @@ class Sources:
             url = gate_asks.url(self._plan, system, host, service, slot, str(source.http))
             return of_answer(source, self._asked(host, [url], source, bodies=True)[0][1])
 
-        hosts = [host.name for host in self._plan.hosts_of(system, service)]
+        hosts = self._names(service)
         found = Pool(len(hosts)).map(_caught(one), hosts)
         for value in found:
             if isinstance(value, ReadingError):
@@ -129,28 +131,35 @@ class Sources:
         pages = gate_asks.pages(self._plan, self._system, source)
         kept = self._pairs.setdefault(gate.name, deque())
 
-        def one(host: str) -> list[tuple[str, float]]:
-            asks = [
-                (side, gate_asks.url(self._plan, self._system, host, service, slot, path))
-                for service, path in pages
-                if host in [one.name for one in self._plan.hosts_of(self._system, service)]
-                for side in ("new", "old")
-                if (slot := self._slot(service, side))
+        def one(host: str) -> list[tuple[float | None, float | None]]:
+            here = [page for page in pages if host in self._names(page[0])]
+            asks = [(number, side) for number, (name, _) in enumerate(here) for side in SIDES if self._slot(name, side)]
+            urls = [
+                gate_asks.url(self._plan, self._system, host, here[number][0], str(slot), here[number][1])
+                for number, side in asks
+                if (slot := self._slot(here[number][0], side))
             ]
-            answers = self._asked(host, [url for _, url in asks], source, rounds=gate_asks.ROUNDS)
-            return [(asks[index][0], ms) for index, said in answers if (ms := said.get("ms") or said.get("late"))]
+            times: dict[tuple[int, str], list[float | None]] = {ask: [] for ask in asks}
+            for index, said in self._asked(host, urls, source, rounds=gate_asks.ROUNDS):
+                times[asks[index]].append(said.get("ms", said.get("late")))
+            both = [[times.get((number, side), []) for side in SIDES] for number in range(len(here))]
+            return [pair for new, old in both for pair in itertools.zip_longest(new, old)]
 
-        hosts = list(dict.fromkeys(h.name for name, _ in pages for h in self._plan.hosts_of(self._system, name)))
-        found = Pool(len(hosts)).map(_caught(one), hosts)
-        for times in found:
-            if isinstance(times, ReadingError):
-                raise times
-            kept += [(now, side, ms) for side, ms in times]
+        hosts = list(dict.fromkeys(name for service, _ in pages for name in self._names(service)))
+        for pairs in Pool(len(hosts)).map(_caught(one), hosts):
+            if isinstance(pairs, ReadingError):
+                raise pairs
+            kept += [(now, *pair) for pair in pairs]
         while kept and kept[0][0] < now - seconds(gate.window):
             kept.popleft()
-        new, old = ([ms for _, side, ms in kept if side == wanted] for wanted in ("new", "old"))
-        (value, count), (baseline, counted) = (percentile(str(source.probe), times) for times in (new, old))
-        return Reading(value, baseline, count, counted)
+        whole = [(new, old) for _, new, old in kept if new is not None and old is not None]
+        value, count = percentile(str(source.probe), [new for _, new, _ in kept if new is not None])
+        baseline, counted = percentile(str(source.probe), [old for _, _, old in kept if old is not None])
+        ratio = gate.baseline.ratio if gate.baseline else 1.0
+        return Reading(value, baseline, count, counted, gate_readings.slower(ratio, whole) if whole else None)
+
+    def _names(self, service: str) -> list[str]:
+        return [host.name for host in self._plan.hosts_of(self._system, service)]
 
     def _asked(
         self, host: str, urls: list[str], source: Source, rounds: int = 1, bodies: bool = False

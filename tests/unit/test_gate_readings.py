@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from watching import sample
 
-from changeover.gate_readings import ReadingError, of_answer, of_lines, of_prometheus, of_samples, percentile
-from changeover.settings_gates import Source
+from changeover.gate_readings import ReadingError, of_answer, of_lines, of_prometheus, of_samples, percentile, slower
+from changeover.gates import Reading, Tally
+from changeover.settings_gates import DEFAULTS, Source
 
 GOOD = [sample(ms=float(ms)) for ms in range(1, 101)]
 SLOW = sample(ms=5000.0, error="no answer within 5 s")
@@ -146,3 +150,50 @@ def test_an_answer_of_prometheus(op: str, body: str, value: float | None) -> Non
 def test_an_answer_of_prometheus_that_is_none(body: str, says: str) -> None:
     with pytest.raises(ReadingError, match=says):
         of_prometheus("<", body)
+
+
+# --- two slots side by side
+
+
+@pytest.mark.parametrize(
+    "pairs, ratio, says",
+    [
+        ([], 2.0, False),
+        ([(201.0, 100.0)] * 7 + [(100.0, 100.0)] * 3, 2.0, True),
+        ([(201.0, 100.0)] * 6 + [(100.0, 100.0)] * 4, 2.0, False),  # six of ten are not more than six tenths
+        ([(200.0, 100.0)] * 10, 2.0, False),  # twice is not more than twice
+        ([(301.0, 100.0)] * 1 + [(100.0, 100.0)] * 9, 2.0, True),  # a tenth is by far slower than the slowest
+        ([(300.0, 100.0)] * 1 + [(100.0, 100.0)] * 9, 2.0, False),
+        ([(301.0, 100.0)] * 1 + [(100.0, 100.0)] * 10, 2.0, False),  # less than a tenth
+        ([(301.0, 100.0)] * 1 + [(100.0, 101.0)] * 9, 2.0, False),
+    ],
+)
+def test_clearly_slower(pairs: Any, ratio: float, says: bool) -> None:
+    assert slower(ratio, pairs) is says
+
+
+def soaks(change: Callable[[float], float], number: int) -> int:
+    """How many of some soaks a default gate ends, on a machine where latencies are all over the place (seeded).
+
+    Ten pairs a look, median 60 ms, one in twenty above 600 ms, and moments in which all is three times as slow.
+    """
+    dice, ended = random.Random(7), 0
+    for _ in range(number):
+        tally, pairs = Tally(next(one for one in DEFAULTS if one.name == "p95")), []
+        for look in range(1, 7):
+            stall = 3 if dice.random() < 0.15 else 1
+            pairs += [
+                (change(dice.lognormvariate(4.1, 1.4) * stall), dice.lognormvariate(4.1, 1.4) * stall)
+                for _ in range(10)
+            ]
+            (value, count), (baseline, counted) = (percentile("p95", side) for side in zip(*pairs, strict=True))
+            reading = Reading(value, baseline, count, counted, slower(2.0, pairs))
+            tally.add(datetime(2026, 11, 21, tzinfo=UTC), reading, look * 5)
+        ended += tally.decided == "fail"
+    return ended
+
+
+def test_noise_sends_no_release_back_and_a_slow_release_goes_back() -> None:
+    assert soaks(lambda ms: ms, 1000) == 0
+    assert soaks(lambda ms: ms + 500, 100) == 100
+    assert soaks(lambda ms: ms * 12, 100) >= 95

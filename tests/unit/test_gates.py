@@ -25,6 +25,7 @@ def gate(source: dict[str, Any] | None = None, **values: Any) -> Gate:
 
 
 OLD = {"ratio": 1.5}
+CMD = {"source": {"cmd": ["x"]}}
 ENOUGH = {"count": 20, "counted": 20}
 
 
@@ -70,9 +71,25 @@ ENOUGH = {"count": 20, "counted": 20}
         ({"baseline": OLD, "value": None}, {"value": 59.0, "baseline": 39.0, **ENOUGH}, "fail"),
         ({"baseline": OLD, "value": None}, {"value": 1.0, "count": 20}, "inconclusive"),
         ({"baseline": OLD, "value": None}, {"value": 0.0, "baseline": 0.0, **ENOUGH}, "fail"),  # 0 < 0 is not
+        # both slots were timed side by side: what counts is whether the new one is clearly slower
+        ({"baseline": OLD}, {"value": 900.0, "baseline": 600.0, "slower": False, **ENOUGH}, "pass"),
+        ({"baseline": OLD}, {"value": 950.0, "baseline": 600.0, "slower": False, **ENOUGH}, "pass"),
+        ({"baseline": OLD}, {"value": 850.0, "baseline": 600.0, "slower": True, **ENOUGH}, "fail"),
+        ({"baseline": OLD}, {"value": 199.0, "baseline": 9.0, "slower": True, **ENOUGH}, "pass"),  # quick enough
+        ({"baseline": OLD, "value": None}, {"value": 199.0, "baseline": 9.0, "slower": True, **ENOUGH}, "fail"),
+        (
+            {"baseline": OLD},
+            {"value": 900.0, "baseline": 9.0, "slower": True, "count": 20, "counted": 19},
+            "inconclusive",
+        ),
+        (
+            {"baseline": OLD},
+            {"value": 900.0, "baseline": 9.0, "slower": True, "count": 19, "counted": 20},
+            "inconclusive",
+        ),
         # more is better
-        ({"op": ">", "baseline": {"ratio": 0.5}}, {"value": 60.0, "baseline": 100.0, **ENOUGH}, "pass"),
-        ({"op": ">", "baseline": {"ratio": 0.5}}, {"value": 50.0, "baseline": 100.0, **ENOUGH}, "fail"),
+        ({**CMD, "op": ">", "baseline": {"ratio": 0.5}}, {"value": 60.0, "baseline": 100.0, **ENOUGH}, "pass"),
+        ({**CMD, "op": ">", "baseline": {"ratio": 0.5}}, {"value": 50.0, "baseline": 100.0, **ENOUGH}, "fail"),
     ],
 )
 def test_one_look(values: dict[str, Any], reading: dict[str, Any], says: str) -> None:
@@ -82,7 +99,7 @@ def test_one_look(values: dict[str, Any], reading: dict[str, Any], says: str) ->
 def test_the_limit_is_the_more_lenient_one() -> None:
     assert limit(gate(baseline=OLD), 39) == 200 and limit(gate(baseline=OLD), 600) == 900
     assert limit(gate(baseline=OLD), None) == 200 and limit(gate(value=None, baseline=OLD), None) is None
-    assert limit(gate(op=">", baseline={"ratio": 0.5}), 100) == 50
+    assert limit(gate(**CMD, op=">", baseline={"ratio": 0.5}), 100) == 50
     assert (worst("<", [1, 3, 2]), worst(">=", [1, 3, 2]), worst("<", [])) == (3, 1, None)
 
 
