@@ -151,8 +151,8 @@ class Tally:
 
     @property
     def failing(self) -> bool:
-        """Whether the last look failed, and too few did so far: the next one tells."""
-        return self.decided is None and bool(self.looks) and self.looks[-1].verdict == "fail"
+        """Whether looks failed since the last pass, and too few so far: the next one tells."""
+        return self.decided is None and "fail" in self._runs and self.looks[-1].verdict != "pass"
 
     def allowed(self, kind: Verdict) -> float:
         """Looks of a kind that may be, by the settings."""
@@ -172,13 +172,19 @@ class Tally:
             return self.decided or "pass"
         return self.looks[-1].verdict if self.looks else "no_data"
 
+    @property
+    def telling(self) -> Look | None:
+        """The last look that says the same as all together."""
+        same = (look for look in reversed(self.looks) if look.verdict == self.verdict)
+        return next(same, self.looks[-1] if self.looks else None)
+
     def why(self) -> str:
         """One line for a person: value, limit, how many looks, first when. No word of what a host printed."""
         verdict = self.verdict
-        if not self.looks:
+        if not self.telling:
             return "it was never looked at"
         if verdict == "pass":
-            return f"{shown(self.gate, self.looks[-1])}; {self._passed} of {self._all} looks passed"
+            return f"{shown(self.gate, self.telling)}; {self._passed} of {self._all} looks passed"
         run = self._runs.get(verdict) or self._early.get(verdict) or Run(self.looks[-1], self.looks[-1])
         count = f"in {run.count} look{'s' * (run.count > 1)} of {self.gate.every}"
         return f"{shown(self.gate, run.last)} {count}; first at {run.first.at:%H:%M:%S}"
@@ -189,8 +195,7 @@ class Tally:
 
     def record(self, system: str) -> record.Gate:
         """As record.json keeps it. Argument: the system's name."""
-        same = [look for look in self.looks if look.verdict == self.verdict] or self.looks
-        last = same[-1] if same else None
+        last = self.telling
         return record.Gate(
             system=system,
             name=self.gate.name,

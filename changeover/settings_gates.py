@@ -53,7 +53,7 @@ class Source(Strict):
     equals: Any = Field(
         None, description="http: the number is 1 where what `take` found is this, and 0 where it is not"
     )
-    timeout: Duration = Field("3s", description="longest time for one answer; shorter than the gate's `every`")
+    timeout: Duration = Field("4s", description="longest time for one answer; shorter than the gate's `every`")
 
     @property
     def kind(self) -> str:

@@ -12,16 +12,17 @@ import gevent
 
 from changeover import gate_asks, record
 from changeover.gate_asks import Sides, sides
-from changeover.gates import Reading, Tally, announced, judge, number
+from changeover.gates import Reading, Tally, announced, at_most, judge, number
 from changeover.plan import Plan
 from changeover.settings import Gate
+from changeover.settings_gates import ANY
 from changeover.words import seconds
 from operations import flow, run, watch
 from operations.gate_sources import Series, Sources
 
 LOOKING: dict[str, Looking] = {}  # system -> its gates in the soak, also when that is over
 BEAT = 0.5  # seconds between two looks at which gate is due
-FIRST = 10.0  # seconds in which each gate must have had data of the old release
+FIRST = 30.0  # seconds in which each gate must have had data of the old release
 AGAIN = 1.0  # seconds between two questions of that
 Spawn = Callable[..., Any]
 Measure = Callable[[Gate], Reading]
@@ -57,6 +58,8 @@ def unanswered(plan: Plan, system: str, state: Any) -> str | None:
     for gate in judged(plan, system, both):
         if gate.source.service in set(both.new) - set(alone.new):
             continue  # a service that is new with this release
+        if optional(gate):
+            continue
         while True:
             reading = sources.measure(gate)
             said, _ = judge(gate, reading)
@@ -67,6 +70,11 @@ def unanswered(plan: Plan, system: str, state: Any) -> str | None:
                 return f"gate {gate.name}: no data of {both.before}, which is live: {why}; look at {system}.gates"
             time.sleep(AGAIN)
     return None
+
+
+def optional(gate: Gate) -> bool:
+    """Whether a gate may have no data at all, as the defaults may."""
+    return min(gate.error_limit, gate.nodata_limit, gate.inconclusive_limit) >= ANY
 
 
 def judged(plan: Plan, system: str, both: Sides) -> list[Gate]:
@@ -107,7 +115,7 @@ def lines() -> list[str]:
     for system, looking in LOOKING.items():
         passed = [tally for tally in looking.tallies if tally.verdict == "pass"]
         others = [f"{tally.gate.name}: {tally.why()}" for tally in looking.tallies if tally.verdict != "pass"]
-        names = ", ".join(f"{t.gate.name} {number(t.gate, t.looks[-1].reading.value)}" for t in passed)
+        names = ", ".join(f"{t.gate.name} {number(t.gate, t.telling.reading.value)}" for t in passed if t.telling)
         if looking.tallies:
             count = f"{len(passed)} of {len(looking.tallies)} passed"
             found.append(f" gates       {system}: {count}{f' ({names})' if names else ''}")
@@ -123,7 +131,7 @@ class Looking:
     ) -> None:
         """Arguments: the system; its gates; the soak's seconds; what measures a gate; what runs something beside this.
 
-        No look begins when the soak is over, but of a gate that failed: whether it fails again must be seen.
+        No look begins when the soak is over, but of a gate that failed: whether it fails again must be seen, if it can.
         """
         self.system, self.tallies = system, [Tally(gate) for gate in gates]
         self._measure, self._spawn = measure, spawn
@@ -182,7 +190,8 @@ class Looking:
         return bool(self._under_way) or any(self._wanted(tally) for tally in self.tallies)
 
     def _wanted(self, tally: Tally) -> bool:
-        return tally.decided is None and (self._next[tally.gate.name] <= self._end or tally.failing)
+        patience = at_most(tally.gate) if tally.failing else 0.0
+        return tally.decided is None and self._next[tally.gate.name] <= self._end + patience
 
     def _said(self, against: list[Tally]) -> list[str]:
         """The first line is kept on all hosts, readable by all: what a source printed is only in the next one."""

@@ -166,7 +166,7 @@ def test_latency_is_compared_by_asking_both_slots_on_their_hosts(
     assert [host for host, _, _ in hosts.asked] == ["app1", "app2"]
     first = hosts.given()[0]
     assert [one["url"] for one in first["asks"]] == ["http://10.0.0.12:18001/api/x", "http://10.0.0.12:18000/api/x"]
-    assert first["asks"][0]["headers"]["Host"] == "shop.test" and first["seconds"] < 3 and first["rounds"] == 2
+    assert first["asks"][0]["headers"]["Host"] == "shop.test" and first["seconds"] < 4 and first["rounds"] == 2
     clock[0] += 5
     assert found.measure(wanted) == Reading(412.0, 39.0, 4, 4, True)
     clock[0] += 6
@@ -209,11 +209,8 @@ def test_a_command_runs_in_the_slot_as_words_with_a_limit(monkeypatch: pytest.Mo
     hosts = Hosts(monkeypatch, lambda host, words: ["42"])
     assert sources().measure(gate({"cmd": ["echo", "$(id); 42"], "service": "clock"})) == Reading(42.0)
     (asked,) = hosts.asked
-    assert asked == (
-        "app1",
-        ["timeout", "-k", "1", "3", "docker", "exec", "shop-clock-green-1", "echo", "$(id); 42"],
-        3,
-    )
+    words = ["docker", "exec", "shop-clock-green-1", "echo", "$(id); 42"]
+    assert asked == ("app1", ["timeout", "-k", "1", "4", *words], 4)
 
 
 def test_what_fails_is_an_error_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,9 +234,9 @@ def test_sql_is_asked_as_a_role_that_only_reads(monkeypatch: pytest.MonkeyPatch)
     hosts = Hosts(monkeypatch, lambda host, words: ["12"])
     assert sources().measure(gate({"sql": "select '$release'"})) == Reading(12.0)
     ((host, words, limit),) = hosts.asked
-    assert (host, limit) == ("data1", 3) and words[:4] == ["timeout", "-k", "1", "3"]
+    assert (host, limit) == ("data1", 4) and words[:4] == ["timeout", "-k", "1", "4"]
     assert words[4:8] == [
-        "docker", "exec", "-e", "PGOPTIONS=-c default_transaction_read_only=on -c statement_timeout=3000",
+        "docker", "exec", "-e", "PGOPTIONS=-c default_transaction_read_only=on -c statement_timeout=4000",
     ]  # fmt: skip
     assert words[8:] == [
         *"shop-db-1 psql -X -At -v ON_ERROR_STOP=1 -U shop_gates -d shop -c".split(), "select '1.1.0'",

@@ -107,6 +107,16 @@ def test_a_release_that_fails_in_its_last_seconds_is_looked_at_until_it_is_known
     assert soak(found, clock, monkeypatch) == [] and 1035 <= clock[0] <= 1037, "one look was a hiccup"
 
 
+def test_an_error_after_a_failure_does_not_end_the_soak_and_nothing_prolongs_it_for_ever(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, hosts_are_well: None
+) -> None:
+    found = looking(Measured(clock, lambda at: BAD if at in (25, 35, 45) else ERROR if at >= 20 else GOOD))
+    assert soak(found, clock, monkeypatch)[0].startswith("gate depth: 9 (limit 5) in 3 looks") and clock[0] >= 1045
+    clock[0] = 1000
+    found = looking(Measured(clock, lambda at: BAD if at == 30 else ERROR if at > 30 else GOOD), gate(error_limit=1000))
+    assert soak(found, clock, monkeypatch) == [] and clock[0] <= 1030 + 26 + watch.EVERY
+
+
 def test_the_last_look_is_waited_for(clock: list[float], monkeypatch: pytest.MonkeyPatch, hosts_are_well: None) -> None:
     """Three looks of ten seconds in a soak of thirty: the third one decides, and comes just as the soak ends."""
     waiting: list[Any] = []
@@ -207,7 +217,11 @@ def test_data_that_comes_in_time_and_too_few_requests_are_data(
     answers(monkeypatch, lambda *_: GOOD if clock[0] >= 1005 else Reading())
     assert unanswered(COMMAND) is None and clock[0] >= 1005
     answers(monkeypatch, lambda *_: Reading(900.0, count=1))
-    assert unanswered({"name": "p95", "source": {"probe": "p95"}, "value": 1, "baseline": {"ratio": 2.0}}) is None
+    latency = {"name": "p95", "source": {"probe": "p95"}, "value": 1, "baseline": {"ratio": 2.0}}
+    assert unanswered(latency) is None
+    answers(monkeypatch, lambda *_: ERROR)
+    lenient = {"error_limit": 1000, "nodata_limit": 1000, "inconclusive_limit": 1000}
+    assert unanswered({**latency, **lenient}) is None, "what may have no data at all needs none before, too"
     answers(monkeypatch, lambda *_: BAD)
     assert unanswered(COMMAND) is None, "that the old release would fail is no reason to keep it"
 
@@ -265,7 +279,7 @@ def test_the_last_lines_and_the_record_name_every_gate(clock: list[float]) -> No
 def test_what_a_release_is_judged_by_is_said_before_it(capsys: pytest.CaptureFixture[str]) -> None:
     gates.announce(shop(), "shop")
     assert capsys.readouterr().err.splitlines() == [
-        " gate        shop: no_5xx == 0 % (probe, every 5s); what is bad goes back after 30 s at most",
+        " gate        shop: no_5xx == 0 % (probe, every 5s); what is bad goes back after 31 s at most",
         " gate        shop: p95 < 200 ms or 2 x the old slot's (probe, every 5s); "
-        "what is bad goes back after 55 s at most",
+        "what is bad goes back after 56 s at most",
     ]
