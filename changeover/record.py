@@ -130,6 +130,8 @@ class Gate(_Part):
     """What that value was held against; with a baseline, the baseline's times the ratio."""
     unit: str = ""
     """What value and limit are in: ms, %; empty: a plain number."""
+    at_most: Figure | None = None
+    """Seconds from the first bad answer until a release goes back for it, at worst, as said before the deploy."""
     samples: list[GateSample] = []
     """Its looks in order; of very many, each that did not pass, and every n-th of the others."""
     why: Output = ""

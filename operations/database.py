@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pyinfra import host, inventory
 from pyinfra.api import FunctionCommand, Host, StringCommand, deploy, operation
 
-from changeover import hostconfig, logins
+from changeover import gate_asks, hostconfig, logins
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
@@ -40,6 +40,13 @@ def prepare(plan: Plan, system: str, name: str, secrets: Secrets) -> None:
                 service=service,
                 login=Login(system, service, secrets),
             )
+            if key in gate_asks.databases(plan, system):
+                read(
+                    name=f"{system}: database {service.database} can be read by gates",
+                    container=f"{system}-{key}-1",
+                    service=service,
+                    login=Login(system, service, secrets),
+                )
 
 
 @deploy("database")
@@ -138,6 +145,25 @@ def prepared(container: str, service: Postgres, login: Login) -> Generator[Strin
         return
     made = [logins.verifier(password, os.urandom(16)) for password in (login.password, login.superuser)]
     yield StringCommand(psql(container, service.database), _stdin=logins.setup_sql(service, login.role, *made))
+
+
+@operation()
+def read(container: str, service: Postgres, login: Login) -> Generator[StringCommand | FunctionCommand]:
+    """
+    There is a role that may read everything, write nothing, and logs in from within the container only.
+
+    + container: the postgres container
+    + service: its settings
+    + login: the role that applications log in as
+    """
+    state, role = login.state(host, container, service), logins.reader(service.owner)
+    if role in state.logins and role in state.ours:
+        host.noop(f"{role} reads {service.database}")
+    elif role in state.logins:
+        why = f"{role} is a role of {service.database} that was not made here, and gates read as one of that name"
+        yield flow.failure([why, "nothing was changed; give that role another name, then run again"])
+    else:
+        yield StringCommand(psql(container, service.database), _stdin=logins.reader_sql(service))
 
 
 def taken(service: Postgres, login: Login, why: str) -> list[str]:

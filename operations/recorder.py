@@ -12,7 +12,7 @@ from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report, words
 from changeover.plan import Plan, shown_secrets
-from operations import before, flow, recorded, run, watch
+from operations import before, flow, gates, recorded, run, watch
 from operations.recorded import images_of as images_of
 
 TAIL = 20
@@ -83,6 +83,7 @@ class Recorder(BaseStateCallback):
             way_back=recorded.until(plan, way_back(confirmed), confirmed) if done else None,
             probe=next((recorded.probed(name, probe_file(name), found[0]) for name, found in probes.items()), None),
             error=self._error(failed, done),
+            gates=[one.model_copy(update={"why": run.mask(one.why)}) for one in gates.records()],
             checklist=[*flow.CHECKS, *shown(plan)],
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
             steps=steps,
@@ -245,6 +246,7 @@ def summary(made: record.Record, page: Path, back: str = "") -> list[str]:
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
+    lines += gates.lines()
     lines += [f" note        {line}" for line in flow.NOTES]
     if asked := [check.verdict == "pass" for check in made.checklist if check.verdict != "skipped"]:
         lines += [f" checked     {sum(asked)} of {len(asked)} passed: tests and commands; each is in the report"]

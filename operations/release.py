@@ -21,7 +21,7 @@ from changeover.settings import App
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.strategy import strategy
 from changeover.words import seconds, whole_seconds
-from operations import before, commands, flow, git_tag, lease, lock, maintenance, run, smoke, watch
+from operations import before, commands, flow, gates, git_tag, lease, lock, maintenance, run, smoke, watch
 from operations.ask import spoken
 from operations.host_command import BINARY
 from operations.images import FOUND, RECORDED
@@ -37,6 +37,8 @@ NO_WAY_BACK = (
 def stage(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The idle slots are this release's. Arguments: the plan; the system; what is live; the run's id; who runs it."""
     release = wanted_release(plan, system, live)
+    if goes_back(plan, system, live):
+        gates.announce(plan, system)
     commands.FOLLOW[system] = lambda: commands.after(plan, system, live.release.live or "", release)
     staged(
         name=f"{system}: {release} takes the idle slots",
@@ -204,7 +206,7 @@ def switched(
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = None if system in watch.PROBERS else watch.start(plan.value, system, txn)
+        reason = None if system in watch.PROBERS else gates.start(plan.value, system, txn, state)
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def done(state: Any, host: Any) -> bool:
@@ -244,7 +246,8 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
 
     def look(state: Any, host: Any) -> bool:
-        reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
+        with gates.begin(plan.value, system, state) as looking:
+            reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn, gates=looking)
         return not reasons or sent_back(host, system, reasons)
 
     yield FunctionCommand(look, (), {})

@@ -215,6 +215,11 @@ def known_release(system: str) -> str | None:
     return _live[system].release.live if system in _live else None
 
 
+def known_live(system: str) -> Live:
+    """What was live when this run began, as far as anybody asked."""
+    return _live.get(system, Live())
+
+
 def was_asked(system: str) -> bool:
     """Whether this run asked what is live of a system."""
     return system in _live
@@ -222,12 +227,12 @@ def was_asked(system: str) -> bool:
 
 def known_images(system: str) -> dict[str, dict[str, str]]:
     """{release: {service: image}} as it was written down when this run began."""
-    return _live.get(system, Live()).images
+    return known_live(system).images
 
 
 def paged(system: str) -> bool:
     """Whether a person had turned the maintenance page on when this run began: users' paths answer 503 then."""
-    return bool(_live.get(system, Live()).maintenance)
+    return bool(known_live(system).maintenance)
 
 
 def release(system: str) -> str:

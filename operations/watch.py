@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
@@ -28,6 +29,7 @@ SAID: list[str] = []  # what the host command said of switches that users saw so
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
 LOOK = 5.0  # seconds between two looks at the containers of all hosts
+OPEN_EVERY = 2.0  # seconds between two WebSockets that the prober opens anew
 SOON = 0.5  # seconds until a host that was silent is asked again: its time limit was a pause already
 OWN_HEALTH = "/nginx-health"  # of a system without any slots there is nothing else to ask
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
@@ -57,6 +59,7 @@ def config(plan: Plan, system: str) -> Config | None:
         requests=[Request.model_validate(one) for one in asked]
         or [Request(path=path) for path in health_paths(settings, paged) or [OWN_HEALTH]],
         websocket=None if paged else release.websocket,
+        open_every=OPEN_EVERY,
         seconds=seconds(release.lease) + seconds(release.soak) + turns(plan, system) + 600 + AFTER,
     )
 
@@ -127,13 +130,29 @@ class Renewal:
         return f"the lease could not be renewed: {' '.join(words)}"
 
 
-def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None) -> list[str]:
+class Judges(Protocol):
+    """What else judges a release while it is watched (operations/gates.py), at its own pace."""
+
+    def reasons(self) -> list[str]:
+        """Why it should go back."""
+
+    def end(self) -> list[str]:
+        """The same when the soak is over."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the soak must not end yet."""
+
+
+def soak(
+    plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None, gates: Judges | None = None
+) -> list[str]:
     """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
     Who is silent when the soak is over is asked again, until it answers or is given up: a host, or the coordinator.
 
     Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed;
-    seconds (default: the soak's).
+    seconds (default: the soak's); what judges it beside prober and hosts.
     """
     release = plan.systems[system].release
     began = time.monotonic()
@@ -146,13 +165,14 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
         left = f"{max(0.0, end - time.monotonic()):.0f} s under watch left"
         flow.DOING[system] = "; ".join(filter(None, [left, SEEN.get(system), f"lease {renewal.left:.0f} s"]))
         over = time.monotonic() >= end
-        reasons = judge(system, release.max_failed)
+        reasons = judge(system, release.max_failed) or (gates.reasons() if gates else [])
         again = over or standing.missing or time.monotonic() >= looked + LOOK
         if not reasons and again:  # a look may wait for silent hosts
             looked = time.monotonic()
             reasons += stands(plan, system, ask, standing, looked - began)
-        if reasons or over and not standing.starting and not standing.missing:
-            return reasons
+        settled = over and not standing.starting and not standing.missing and not (gates and gates.undecided)
+        if reasons or settled:
+            return reasons or (gates.end() if gates else [])
         time.sleep(SOON if standing.missing else EVERY)
 
 

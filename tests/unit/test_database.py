@@ -12,15 +12,15 @@ import pytest
 from fakes import Outcome
 from plans import good, on_all
 
-from changeover import fleet
+from changeover import fleet, gate_asks, logins
 from changeover.live import Live, Releases
 from changeover.logins import login
 from changeover.record_changes import Migration
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
 from facts.postgres import Database, passfile
-from operations import before, flow
-from operations.database import Login, Look, left, migrated, once, prepared
+from operations import before, database, flow
+from operations.database import Login, Look, left, migrated, once, prepared, read
 
 Run = Callable[..., Outcome]
 PASSWORD = "it's a \"canary\\ $HOME"
@@ -94,6 +94,40 @@ def test_the_passwords_are_in_no_command_and_no_log_and_never_sent_to_be_kept(ru
     assert everything and not [c for c in everything if "canary" in c.text + c.logged]
     assert not [c for c in done.commands if "canary" in c.stdin]
     assert "canary" not in f"{ARGUMENTS} {done.lines}"
+
+
+# --- the role that gates read as
+
+
+def test_the_reader_is_made_once_and_no_other_is_taken_for_it(run: Run) -> None:
+    done = run(read, {"psql -q": [], "psql": READY}, **ARGUMENTS)
+    (made,) = done.commands
+    assert made.stdin == logins.reader_sql(service()) and "psql -q -v ON_ERROR_STOP=1 -U postgres -d shop" in made.text
+    done = run(read, {"psql": [*READY, "role shop_gates", "ours shop_gates"]}, **ARGUMENTS)
+    assert not done.changed and done.commands == []
+    done = run(read, {"psql": [*READY, "role shop_gates"]}, **ARGUMENTS)
+    assert done.failed and "shop_gates is a role of shop that was not made here" in flow.FAILURES["@fake/one"][0]
+
+
+def test_only_a_database_that_gates_ask_has_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"name": "depth", "source": {"sql": "select 1"}, "value": 1}
+
+    def wanted(*gates: dict[str, Any]) -> list[str]:
+        hosts = good()
+        on_all("shop.gates", list(gates))(hosts)
+        return gate_asks.databases(fleet.load(hosts), "shop")
+
+    assert wanted(asked, {**asked, "name": "again"}) == ["db"]
+    assert wanted({**asked, "source": {"probe": "p95"}}) == [] and wanted() == []
+    made: list[str] = []
+    monkeypatch.setattr(database, "prepared", lambda **_: None)
+    monkeypatch.setattr(database, "read", lambda **arguments: made.append(arguments["container"]))
+    hosts = good()
+    on_all("shop.gates", [asked])(hosts)
+    plan = fleet.load(hosts)
+    secrets = Secrets(Path("/nonexistent"), {"SHOP_DB_PASSWORD": "x" * 9, "POSTGRES_PASSWORD": "y" * 9})
+    database.prepare.__wrapped__(plan, "shop", "data1", secrets)  # type: ignore[attr-defined]
+    assert made == ["shop-db-1"]
 
 
 # --- the schema

@@ -11,7 +11,7 @@ from plans import good, on_all
 
 from changeover import fleet, record
 from changeover.live import Live, Releases
-from operations import flow, images, run, watch
+from operations import flow, gates, images, run, watch
 from operations.recorder import after, gone_live, images_of, outcome, place, quick, summary, way_back
 
 PAGE = Path("reports/x/index.html")
@@ -36,6 +36,7 @@ def made(**fields: Any) -> record.Record:
 def opened(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     found: dict[str, str] = {}
     monkeypatch.setattr(watch, "OPEN", found)
+    monkeypatch.setattr(gates, "LOOKING", {})
     return found
 
 
