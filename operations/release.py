@@ -180,9 +180,7 @@ def confirmed(system: str, words: list[str]) -> Generator[FunctionCommand | Stri
     """
 
     def done(state: Any, host: Any) -> bool:
-        watch.OPEN.pop(system, None)
-        watch.CONFIRMED.add(system)
-        before.moved(system, "confirm")
+        watch.confirmed(system)
         audited(host, system)
         return True
 

@@ -13,7 +13,7 @@ from changeover.routes import health_paths
 from changeover.settings import App
 from changeover.standing import Standing, expected
 from changeover.words import seconds
-from operations import flow, run
+from operations import before, flow, run
 from operations.ask import spoken
 
 Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> whether it did, and what it said
@@ -212,6 +212,13 @@ def judge(system: str, most: int) -> list[str]:
         f"{found['failed']} of {found['sent']} probes failed (limit {most})",
         f"first at {first['t']}: {first['method']} {first['path']}{where}: {first['error']}",
     ]
+
+
+def confirmed(system: str) -> None:
+    """A system's release stays; nothing of its switch is open any more."""
+    OPEN.pop(system, None)
+    CONFIRMED.add(system)
+    before.moved(system, "confirm")
 
 
 def stop(system: str) -> tuple[Path, int, int] | None:
