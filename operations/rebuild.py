@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from pyinfra import host
+from pyinfra.context import ctx_state
 
 from changeover import probe, rebuilt, record, report, series
 from changeover.plan import Plan
@@ -41,6 +42,14 @@ def rebuild(plan: Plan, system: str, txn: str | None) -> None:
     REPORTS.mkdir(mode=0o700, exist_ok=True)
     page = report.publish(made, REPORTS)
     click.echo("\n".join(said_of(made, page)), err=True)
+
+
+def missed(plan: Plan, system: str) -> list[str]:
+    """Why nothing can be rebuilt: only the coordinator keeps the journal; empty where this run reaches it."""
+    name = plan.coordinator(system).name
+    if name in [one.name for one in ctx_state.get().inventory.get_active_hosts()]:
+        return []
+    return [f"error  {name}: not reached, and only it has the journal of {system}", f"next   ssh {name}"]
 
 
 def own_report(reports: Path, txn: str) -> Path | None:

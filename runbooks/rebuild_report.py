@@ -7,9 +7,11 @@ The same: python -m changeover report inventories/prod.py [--system NAME] [--run
 from pyinfra import host
 
 from operations import run
-from operations.rebuild import rebuild
+from operations.rebuild import missed, rebuild
 
 plan = run.plan()
 system = plan.run.system or plan.main_system()
+if lines := missed(plan, system):
+    run.refuse(*lines)
 if host.name == plan.coordinator(system).name:
     rebuild(plan, system, plan.run.txn)

@@ -118,7 +118,7 @@ def gate(name: str, values: list[float | None], limit: float, unit: str, baselin
         for number, value in enumerate(values, 1)
     ]
     worst = next((look for look in looks if look.verdict == "fail"), looks[-1])
-    fields = dict(system="tasktracker", name=name, op="<", unit=unit, limit=limit, samples=looks)
+    fields = dict(system="tasktracker", name=name, op="<", unit=unit, limit=limit, samples=looks, at_most=55.0)
     return Gate(**fields, verdict=worst.verdict, value=worst.value, why=why or f"{len(looks)} looks of 10 s, all below")
 
 

@@ -6,16 +6,19 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from plans import good
 
 from changeover import __main__ as command_line
+from changeover import fleet, report
 from changeover import record as records
-from changeover import report
 from changeover.rebuilt import NO_PROBE, NoRun, rebuild, way_back
 from changeover.record import Record
 from facts.journal import Said
+from operations import command_line as command_line_
 from operations import rebuild as rebuilding
 from operations import run
 from tests import records as samples
@@ -227,6 +230,19 @@ def test_a_host_that_refuses_or_is_mute_ends_it(here: Path, monkeypatch, capsys,
         rebuilding.rebuild(None, "tasktracker", None)
     assert ended.value.code == 1 and f"error  edge1: {why}" in capsys.readouterr().err
     assert not here.exists()
+
+
+def test_without_the_coordinator_there_is_no_journal_and_that_is_said(monkeypatch) -> None:
+    plan = fleet.load(good())
+    for reached, said in ((["edge1", "app1"], ""), (["app1"], "edge1: not reached, and only it has the journal of shop")):
+        active = SimpleNamespace(get_active_hosts=lambda names=reached: [SimpleNamespace(name=name) for name in names])
+        monkeypatch.setattr(
+            rebuilding, "ctx_state", SimpleNamespace(get=lambda active=active: SimpleNamespace(inventory=active))
+        )
+        lines = rebuilding.missed(plan, "shop")
+        assert said in " ".join(lines) and bool(lines) == bool(said)
+    words = {"operations": ["runbooks/rebuild_report.py"]}
+    assert command_line_.reads(words) and not command_line_.reads({"operations": ["deploy.py"]})
 
 
 def test_the_answer_of_the_command_is_read(world: World) -> None:

@@ -48,6 +48,7 @@ def test_moves_gates_and_failures_are_on_the_page():
     assert '<b>back to 1.0.0</b> <span class="muted">14:07:30 UTC, took 4.4 s</span>' in page
     assert re.search(r'no_5xx</th>.*fail</span></td><td class="when">4.1 %</td><td class="when">&lt; 1 %</td>', page)
     assert "status 500 instead of 201" in page
+    assert "At most 55 s from the first bad answer until it is back." in page
     assert page.index("Requests during the run") < page.index("Gates</h2>") < page.index("Checklist</h2>")
     assert "of 10 s; first at 14:07:00, all on green" in page
 
