@@ -234,7 +234,8 @@ def test_a_host_that_refuses_or_is_mute_ends_it(here: Path, monkeypatch, capsys,
 
 def test_without_the_coordinator_there_is_no_journal_and_that_is_said(monkeypatch) -> None:
     plan = fleet.load(good())
-    for reached, said in ((["edge1", "app1"], ""), (["app1"], "edge1: not reached, and only it has the journal of shop")):
+    refusal = "edge1: not reached, and only it has the journal of shop"
+    for reached, said in ((["edge1", "app1"], ""), (["app1"], refusal)):
         active = SimpleNamespace(get_active_hosts=lambda names=reached: [SimpleNamespace(name=name) for name in names])
         monkeypatch.setattr(
             rebuilding, "ctx_state", SimpleNamespace(get=lambda active=active: SimpleNamespace(inventory=active))
