@@ -213,9 +213,9 @@ def test_neighbours_of_one_kind_are_one_bar():
 def test_fifty_hosts_of_sixty_steps_are_small_and_quick():
     record = fifty()
     assert len(record.steps) == 3000
-    begun = time.perf_counter()
+    begun = time.process_time()
     page = report.render(record)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     assert len(page.encode()) < 2_000_000
     assert page.count("container recreated") == 3000
     assert "<summary>50 hosts without a failed step</summary>" in page
