@@ -176,6 +176,16 @@ def test_a_closed_part_opens_by_keyboard_and_a_link_leads_to_its_section(opened:
     assert -1 < (page.locator("#timeline").bounding_box() or {"y": -9})["y"] < SIZES["phone"][1]
 
 
+@pytest.mark.parametrize("name", ["release", "went_back"])
+def test_on_a_phone_no_word_that_matters_lies_beside_the_window(opened: Open, name: str) -> None:
+    """Gates, checklist, settings, failed requests: rows become cards, each cell with its column's name."""
+    page = opened(name, "phone")
+    cells = page.locator(".cards tbody td, .cards tbody th").all()
+    edges = [box["x"] + box["width"] for cell in cells if (box := cell.bounding_box())]
+    assert len(edges) > 20 and max(edges) <= SIZES["phone"][0]
+    assert page.locator(".cards td:not([data-label]):not([colspan])").count() == 0
+
+
 def test_text_twice_as_large_still_fits(opened: Open) -> None:
     page = opened("release", "desk")
     page.add_style_tag(content="html { font-size: 200% }")
