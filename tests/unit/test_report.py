@@ -163,8 +163,8 @@ def test_sections_appear_only_with_data():
             probe=Probe(file="probe.jsonl", sent=31204, failed=0),
         )
     )
-    assert re.search(r'<th scope="row">api_p95</th><td><span [^>]*>.*no data</span></td>', full)
-    assert re.search(r'<th scope="row">backup restored</th><td>.*pass</span></td><td class="detail">9 tables', full)
+    assert re.search(r'<th scope="row">api_p95</th><td data-label="Verdict"><span [^>]*>.*no data</span></td>', full)
+    assert re.search(r'<th scope="row">backup restored</th>.*pass</span></td><td [^>]*>9 tables', full)
     assert "0 of 31,204 requests failed." in full
 
 

@@ -23,7 +23,7 @@ def test_what_changed_is_told_to_the_byte_and_no_more():
     page = report.render(release())
     assert "<td>0001 to 0002</td>" in page
     assert re.search(
-        r'<th scope="row">api</th><td><code>environment.LOG_LEVEL</code></td>.*INFO</td>.*DEBUG</td>', page
+        r'<th scope="row">api</th><td [^>]*><code>environment.LOG_LEVEL</code></td>.*INFO</td>.*DEBUG</td>', page
     )
     assert "hello: no setting of its containers or of the host command differs from what 1.26 ran with." in page
     for digest in ("2c034cc6a153abc5", "e98fa760f6f83da3"):
@@ -46,7 +46,7 @@ def test_the_headline_counts_the_probes_and_names_what_moved():
 def test_moves_gates_and_failures_are_on_the_page():
     page = report.render(went_back())
     assert '<b>back to 1.0.0</b> <span class="muted">14:07:30 UTC, took 4.4 s</span>' in page
-    assert re.search(r'no_5xx</th>.*fail</span></td><td class="when">4.1 %</td><td class="when">&lt; 1 %</td>', page)
+    assert re.search(r'no_5xx</th>.*fail</span></td><td [^>]*>4.1 %</td><td [^>]*>&lt; 1 %</td>', page)
     assert "status 500 instead of 201" in page
     assert "At most 55 s from the first bad answer until it is back." in page
     assert page.index("Requests during the run") < page.index("Gates</h2>") < page.index("Checklist</h2>")
