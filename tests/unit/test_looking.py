@@ -134,6 +134,27 @@ def test_the_last_look_is_waited_for(clock: list[float], monkeypatch: pytest.Mon
     assert 1032 <= clock[0] <= 1035
 
 
+def test_a_look_that_is_under_way_at_the_end_has_its_say(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, hosts_are_well: None
+) -> None:
+    waiting: list[Any] = []
+    found = looking(
+        Measured(clock, lambda at: BAD),
+        gate(every="30s", window="30s", fail_limit=0),
+        spawn=lambda *work: waiting.append(work),
+    )
+    original = found.tick
+
+    def tick() -> None:
+        original()
+        if waiting and clock[0] >= 1033.5:
+            work, *words = waiting.pop()
+            work(*words)
+
+    monkeypatch.setattr(found, "tick", tick)
+    assert soak(found, clock, monkeypatch)[0].startswith("gate depth: 9 (limit 5) in 1 look of 30s")
+
+
 def test_a_look_that_hangs_is_not_doubled_and_none_is_made_up_for(clock: list[float]) -> None:
     waiting: list[Any] = []
     found = looking(Measured(clock), spawn=lambda *work: waiting.append(work))
