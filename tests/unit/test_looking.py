@@ -204,6 +204,28 @@ def test_the_prober_and_the_hosts_are_heard_first(
     assert reasons[0] == "1 of 1 probes failed (limit 0)" and clock[0] == 1000
 
 
+def test_a_burst_of_failures_is_in_no_more_looks_than_it_lasted(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, hosts_are_well: None, tmp_path: Path
+) -> None:
+    """Windows of five seconds, each five seconds, whenever a look comes: one second of failures is one look."""
+    file = tmp_path / "p"
+    file.write_text("")
+    series = gates.Series(file)
+    sources = Sources(shop(), "shop", gates.Sides({}, {}, "1.1.0", "1.0.0"), series, lambda name: name)
+    wanted = gate(source={"probe": "5xx"}, op="==", value=0, window="5s", min_samples=1, fail_limit=1, name="no_5xx")
+
+    def write() -> None:
+        at = clock[0] - 1000
+        bad = {"status": 502, "error": "status 502 instead of 200"} if 12 <= at < 13 else {}
+        with file.open("a") as out:
+            out.write(sample(**bad).line() + "\n")
+        series.read()
+
+    found = Looking("shop", [wanted], 30, sources.measure, lambda work, *words: work(*words), write)
+    assert soak(found, clock, monkeypatch) == []
+    assert [look.verdict for look in found.tallies[0].looks] == ["pass", "pass", "fail", "pass", "pass", "pass"]
+
+
 # --- before the switch
 
 
