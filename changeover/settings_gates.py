@@ -19,6 +19,7 @@ OWN: dict[str, tuple[str, ...]] = {  # which further keys a source of a kind may
 }
 LATENCIES = ("p50", "p95", "p99")
 Op = Literal["<", "<=", ">", ">=", "==", "!="]
+LONGEST_WINDOW = 3600  # seconds
 ANY = 1000  # as a limit: so many looks never come together
 
 
@@ -129,6 +130,8 @@ class Gate(Strict):
             raise ValueError(f"op {self.op} wants the new slot to be slower than the old one; write <")
         if seconds(self.window) < seconds(self.every):
             raise ValueError(f"window {self.window} is shorter than every, {self.every}: what is between is never seen")
+        if seconds(self.window) > LONGEST_WINDOW:
+            raise ValueError(f"window {self.window} is too long; an hour is the most that is kept")
         if seconds(self.source.timeout) >= seconds(self.every):
             raise ValueError(f"source.timeout {self.source.timeout} must be shorter than every, {self.every}")
         if "min_samples" in self.model_fields_set and not self.source.probe:

@@ -26,14 +26,14 @@ from changeover.gates import Reading, worst
 from changeover.plan import Plan
 from changeover.probe import Sample
 from changeover.settings import Gate
-from changeover.settings_gates import Source
+from changeover.settings_gates import LONGEST_WINDOW, Source
 from changeover.words import seconds
 from operations.ask import shell, spoken
 
 SCRIPT = (Path(__file__).parent / "on_host" / "asks.py").read_text()
 Ask = Callable[[str], Any]
 SIDES = ("new", "old")
-KEEP = 3600.0  # seconds of samples that are kept for windows
+KEEP = float(LONGEST_WINDOW)  # seconds of samples that are kept for windows
 
 
 class Series:
@@ -46,7 +46,10 @@ class Series:
         self._seen: deque[tuple[float, Sample]] = deque()
 
     def read(self) -> None:
-        """Takes in what was written since the last time; a line that is half-way waits for its end."""
+        """Takes in what was written since the last time; a line that is half-way waits for its end.
+
+        Whoever wants to know when a sample came reads often: it came when it was read.
+        """
         with self._file.open("rb") as file:
             file.seek(self._at)
             text = file.read()
@@ -61,7 +64,7 @@ class Series:
         """The samples of the last `span` seconds."""
         self.read()
         since = time.monotonic() - span
-        return [sample for at, sample in self._seen if at >= since]
+        return [sample for at, sample in self._seen if at > since]
 
 
 class Sources:

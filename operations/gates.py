@@ -100,7 +100,8 @@ def begin(plan: Plan, system: str, state: Any) -> Looking:
     series = Series(prober.out) if prober else None
     sources = Sources(plan, system, both, series, state.inventory.get_host)
     length = seconds(plan.systems[system].release.soak)
-    LOOKING[system] = Looking(system, judged(plan, system, both), length, sources.measure)
+    wanted, listen = judged(plan, system, both), series.read if series else lambda: None
+    LOOKING[system] = Looking(system, wanted, length, sources.measure, listen=listen)
     return LOOKING[system]
 
 
@@ -127,14 +128,21 @@ class Looking:
     """The gates of one system in its soak: a greenlet starts each look when it is due, each look is one of its own."""
 
     def __init__(
-        self, system: str, gates: list[Gate], length: float, measure: Measure, spawn: Spawn = gevent.spawn
+        self,
+        system: str,
+        gates: list[Gate],
+        length: float,
+        measure: Measure,
+        spawn: Spawn = gevent.spawn,
+        listen: Callable[[], None] = lambda: None,
     ) -> None:
-        """Arguments: the system; its gates; the soak's seconds; what measures a gate; what runs something beside this.
+        """Arguments: the system; its gates; the soak's seconds; what measures a gate; what runs something beside this;
+        what is done at each beat, so that it is known when a sample came.
 
         No look begins when the soak is over, but of a gate that failed: whether it fails again must be seen, if it can.
         """
         self.system, self.tallies = system, [Tally(gate) for gate in gates]
-        self._measure, self._spawn = measure, spawn
+        self._measure, self._spawn, self._listen = measure, spawn, listen
         self._began = time.monotonic()
         self._end = self._began + length
         self._next = {gate.name: self._began + seconds(gate.every) for gate in gates}
@@ -157,6 +165,7 @@ class Looking:
 
     def tick(self) -> None:
         """Starts the looks that are due. One that still waits for its answer is not doubled."""
+        self._listen()
         now = time.monotonic()
         for tally in self.tallies:
             name = tally.gate.name

@@ -134,6 +134,27 @@ def test_the_last_look_is_waited_for(clock: list[float], monkeypatch: pytest.Mon
     assert 1032 <= clock[0] <= 1035
 
 
+def test_a_look_that_is_under_way_at_the_end_has_its_say(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, hosts_are_well: None
+) -> None:
+    waiting: list[Any] = []
+    found = looking(
+        Measured(clock, lambda at: BAD),
+        gate(every="30s", window="30s", fail_limit=0),
+        spawn=lambda *work: waiting.append(work),
+    )
+    original = found.tick
+
+    def tick() -> None:
+        original()
+        if waiting and clock[0] >= 1033.5:
+            work, *words = waiting.pop()
+            work(*words)
+
+    monkeypatch.setattr(found, "tick", tick)
+    assert soak(found, clock, monkeypatch)[0].startswith("gate depth: 9 (limit 5) in 1 look of 30s")
+
+
 def test_a_look_that_hangs_is_not_doubled_and_none_is_made_up_for(clock: list[float]) -> None:
     waiting: list[Any] = []
     found = looking(Measured(clock), spawn=lambda *work: waiting.append(work))
@@ -181,6 +202,28 @@ def test_the_prober_and_the_hosts_are_heard_first(
     probers["shop"] = Prober(tmp_path / "p", sample(error="status 502 instead of 200", status=502))
     reasons = soak(looking(Measured(clock, lambda at: BAD)), clock, monkeypatch)
     assert reasons[0] == "1 of 1 probes failed (limit 0)" and clock[0] == 1000
+
+
+def test_a_burst_of_failures_is_in_no_more_looks_than_it_lasted(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, hosts_are_well: None, tmp_path: Path
+) -> None:
+    """Windows of five seconds, each five seconds, whenever a look comes: one second of failures is one look."""
+    file = tmp_path / "p"
+    file.write_text("")
+    series = gates.Series(file)
+    sources = Sources(shop(), "shop", gates.Sides({}, {}, "1.1.0", "1.0.0"), series, lambda name: name)
+    wanted = gate(source={"probe": "5xx"}, op="==", value=0, window="5s", min_samples=1, fail_limit=1, name="no_5xx")
+
+    def write() -> None:
+        at = clock[0] - 1000
+        bad = {"status": 502, "error": "status 502 instead of 200"} if 12 <= at < 13 else {}
+        with file.open("a") as out:
+            out.write(sample(**bad).line() + "\n")
+        series.read()
+
+    found = Looking("shop", [wanted], 30, sources.measure, lambda work, *words: work(*words), write)
+    assert soak(found, clock, monkeypatch) == []
+    assert [look.verdict for look in found.tallies[0].looks] == ["pass", "pass", "fail", "pass", "pass", "pass"]
 
 
 # --- before the switch
