@@ -1,5 +1,5 @@
 # The commands of the README. Each says in one line what it does; python -m rehearsal --help has the rest.
-.PHONY: rehearsal rehearsal-down rehearsal-full test test-unit test-faults lint bench venv
+.PHONY: rehearsal rehearsal-down rehearsal-full test test-unit test-report test-faults lint bench venv chromium
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -12,13 +12,16 @@ rehearsal: venv  ## set-up and main job: hosts up, deploy, seed data, verify; ho
 rehearsal-down: venv  ## nothing is left behind (the image cache stays: python -m rehearsal down --images)
 	@$(RUN) -m rehearsal down
 
-test: venv lint test-unit  ## set-up and the tests: under 20 minutes on 2 cores, cold
+test: venv lint test-unit test-report  ## set-up and the tests: under 20 minutes on 2 cores, cold
 	@$(RUN) -m rehearsal job --fresh --no-verify
 	@$(RUN) -m pytest tests/server --inventory inventories/staging.py -q
 	@$(RUN) -m pytest tests/rehearsal -q -m "not late"
 
 test-unit: venv
 	@$(RUN) -m pytest tests/unit -q
+
+test-report: venv chromium  ## the report's page in a real browser; the pictures go to .rehearsal/pages/
+	@$(RUN) -m pytest tests/report -q
 
 test-faults: venv  ## the faults: about 40 minutes on 2 cores (35 are meant)
 	@$(RUN) -m rehearsal job --no-verify
@@ -36,6 +39,15 @@ lint: venv
 
 bench: venv  ## the figures, side by side with the alternatives, about 55 minutes: docs/benchmarks.md
 	@$(RUN) -m bench
+
+chromium: venv  ## what test-report opens pages with: Debian's, or Playwright's own where there is no Debian
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		echo " chromium    installing it (about a quarter of a minute)"; \
+		apt="apt-get -qq -o DPkg::Lock::Timeout=180"; \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && $$apt update && \
+		$$apt install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null || \
+		$(VENV)/bin/playwright install chromium >/dev/null || { \
+		echo "error  no Chromium; run: sudo apt-get install -y chromium"; exit 1; }; }
 
 venv: $(STAMP)
 

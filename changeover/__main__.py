@@ -1,6 +1,7 @@
 """The command line of the core: python -m changeover report. A sub-command is a function in COMMANDS."""
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ Commands = Any  # what add_subparsers() returns; argparse has no public name for
 
 
 def add_report(commands: Commands) -> None:
-    """report [DIR]: make index.html anew from record.json."""
-    parser = commands.add_parser("report", help="make a report's index.html anew from its record.json")
-    parser.add_argument("directory", nargs="?", type=Path, default=Path("reports/latest"), metavar="DIR")
+    """report [DIR]: make index.html anew from record.json. report INVENTORY.py: both, from the hosts' journals."""
+    about = "make a report's index.html anew from its record.json; or both from the hosts' journals, when the control"
+    parser = commands.add_parser("report", help=f"{about} machine died in a deploy")
+    parser.add_argument("directory", nargs="?", type=Path, default=Path("reports/latest"), metavar="DIR|INVENTORY.py")
+    parser.add_argument("--system", help="with an inventory: the system (default: its first)")
+    parser.add_argument("--run", dest="txn", metavar="RUN", help="with an inventory: the run's id (default: the last)")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of record.json instead")
     parser.set_defaults(run=run_report)
 
@@ -24,9 +28,18 @@ def run_report(options: argparse.Namespace) -> int:
     if options.schema:
         print(record.schema_text(), end="")
         return 0
+    if options.directory.suffix == ".py":
+        return subprocess.call(rebuild_words(options))
     found = record.read(options.directory)
     print(report.write(found, options.directory if options.directory.is_dir() else options.directory.parent))
     return 0
+
+
+def rebuild_words(options: argparse.Namespace) -> list[str]:
+    """The runbook that asks the hosts, with pyinfra's own SSH."""
+    given = {"system": options.system, "txn": options.txn}
+    words = [word for name, value in given.items() if value for word in ("--data", f'{name}="{value}"')]
+    return [sys.executable, "-m", "pyinfra", str(options.directory), "runbooks/rebuild_report.py", "-y", *words]
 
 
 def add_settings(commands: Commands) -> None:

@@ -8,6 +8,7 @@ from string import Formatter
 from typing import Any
 
 from changeover.checks_data import majors
+from changeover.checks_gates import gates
 from changeover.checks_texts import smoke_texts, texts
 from changeover.checks_times import times
 from changeover.checks_tls import certificates
@@ -46,6 +47,7 @@ def checks(plan: Plan, file_of: Mapping[str, str], inventory: str = "the invento
         *times(plan, file_of),
         *majors(plan, file_of),
         *certificates(plan, file_of),
+        *gates(plan, file_of),
         *watched,
     ]
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from changeover import settings
+from changeover.example_gates import GATES
 
 WIDTH = 110
 INTRO = '''"""Every key of group_data once, with what it is for: an example to take from.
@@ -225,6 +226,8 @@ SHOP: dict[str, Any] = {
             }
         ],
     },
+    "gates": GATES,
+    "prometheus": "http://10.0.0.9:9090",
     "migrations": {"engine": "alembic", "service": "api", "database": "db", "timeout": "10m"},
 }
 

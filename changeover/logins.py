@@ -20,6 +20,7 @@ from changeover.settings import Postgres
 MARK = "changeover"  # the comment on each login that was made here: others may be named as ours are
 ROUNDS = 4096  # PostgreSQL's own number
 SLOW = 200_000  # rounds for the name: whoever reads it cannot try many passwords on it
+READ = 5  # seconds that a reader's statement may take
 QUIET = [  # no text of a statement goes to the server's log
     "set log_statement = 'none';",
     "set log_min_error_statement = 'panic';",
@@ -81,6 +82,29 @@ def setup_sql(service: Postgres, role: str, password: str, superuser: str) -> st
 
 def _created(role: str) -> str:
     return f"select 'create role \"{role}\"' where not exists (select from pg_roles where rolname = '{role}') \\gexec"
+
+
+def reader(owner: str) -> str:
+    """The role that gates read an owner's database as (changeover/settings_gates.py)."""
+    return f"{owner}_gates"
+
+
+def reader_sql(service: Postgres) -> str:
+    """SQL that makes the reader: all to read, nothing to write, and no password, so that no network lets it in.
+
+    The official image trusts who is in the container itself, as it trusts us as postgres; docs/decisions.md.
+    """
+    role = reader(service.owner)
+    lines = [
+        *QUIET,
+        _created(role),
+        f"comment on role \"{role}\" is '{MARK}';",
+        f'alter role "{role}" login nosuperuser nocreatedb nocreaterole connection limit 5 password null;',
+        f'grant pg_read_all_data, pg_monitor to "{role}";',
+        f'alter role "{role}" set default_transaction_read_only = on;',
+        f"alter role \"{role}\" set statement_timeout = '{READ}s';",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def lock_sql(owner: str, roles: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationErro
 UP = 20.0  # seconds until the first answer, or failure, must be written down
 END = 15.0  # seconds, beside the time limit of a request, to end after SIGTERM
 EXAMPLES = 3
-SOCKET = "ws"
+SOCKET, OPENED = "ws", "ws new"  # the one that is kept open; those that are opened again and again
 RESTART = 1012  # a WebSocket's close that asks the client to come back; any other is a failure
 
 
@@ -48,7 +48,8 @@ class Request(BaseModel):
 
 class Config(BaseModel):
     """What is probed. Times in seconds, `rate` in requests a second over all kinds; `address` is connected to instead
-    of the name's own. `slot_key` and `release_key` name the header, or the field of a JSON answer, that tells them."""
+    of the name's own; each `open_every` a WebSocket is opened and closed. `slot_key` and
+    `release_key` name the header, or the field of a JSON answer, that tells them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,6 +58,7 @@ class Config(BaseModel):
     ca: str | None = None
     requests: Annotated[list[Request], Field(min_length=1)]
     websocket: Annotated[str, Field(pattern=r"^/\S*$")] | None = None
+    open_every: Annotated[float, Field(gt=0)] = 3600.0
     seconds: Annotated[float, Field(gt=0, le=7 * 86400)]
     rate: Annotated[float, Field(gt=0, le=50)] = 10.0
     timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
@@ -77,7 +79,7 @@ class Sample:
     """One request: when it was sent (UTC), how, how long it took (ms), and what came of it.
 
     `kind`: h1, h2 (kept connections), h1 close, h2 close (a new connection each), ws. A ws sample is the opening of the
-    socket (status 101) or its close (status is the close code).
+    socket (status 101) or its close (status is the close code). `ws new` is a socket that was opened for a moment.
     """
 
     t: str
@@ -97,15 +99,20 @@ class Sample:
 
 def read(path: Path) -> list[Sample]:
     """The samples of a file; a last line that was cut off, and the summary, are left out. Raises OSError."""
-    samples = []
-    for line in path.read_text().splitlines():
+    return samples(path.read_text())
+
+
+def samples(text: str) -> list[Sample]:
+    """The samples in some lines of such a file. Pure."""
+    kept = []
+    for line in text.splitlines():
         try:
             found = json.loads(line)
         except ValueError:
             continue
         if "t" in found:
-            samples.append(Sample(**found))
-    return samples
+            kept.append(Sample(**found))
+    return kept
 
 
 def between(samples: Iterable[Sample], since: datetime, until: datetime) -> list[Sample]:
@@ -136,7 +143,7 @@ def summary(samples: Iterable[Sample]) -> dict[str, Any]:
 
 
 def _figures(samples: Sequence[Sample]) -> dict[str, Any]:
-    times = [sample.ms for sample in samples if not sample.error and sample.kind != SOCKET]
+    times = [sample.ms for sample in samples if not sample.error and sample.kind not in (SOCKET, OPENED)]
     cuts = quantiles(times * 2 if len(times) == 1 else times, n=100, method="inclusive") if times else None
     p = {f"p{at}": round(cuts[at - 1], 1) if cuts else None for at in (50, 95, 99)}
     return {"sent": len(samples), "failed": sum(bool(sample.error) for sample in samples), **p}

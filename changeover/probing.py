@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from changeover.probe import Config, Request, Sample, summary
-from changeover.probe_socket import Write, ended, keep_socket, now
+from changeover.probe_socket import Write, ended, keep_socket, now, open_sockets
 
 SENDING = ("http11.send_request_headers.started", "http2.send_request_headers.started")
 
@@ -59,7 +59,8 @@ async def _probe(config: Config, write: Write, with_parent: bool) -> None:
     loop.call_later(config.seconds, stop.set)
     if with_parent:
         loop.add_reader(0, stop.set)  # nothing more is ever sent: it is the end of whoever started this
-    socket = asyncio.create_task(keep_socket(config, write, stop)) if config.websocket else None
+    wanted = (keep_socket, open_sockets) if config.websocket else ()
+    sockets = [asyncio.create_task(one(config, write, stop)) for one in wanted]
     clients = Clients(config)
     async with asyncio.TaskGroup() as tasks:
         for kind, request in itertools.cycle(itertools.product(clients.kinds, config.requests)):
@@ -68,8 +69,7 @@ async def _probe(config: Config, write: Write, with_parent: bool) -> None:
             if await ended(stop, 1 / config.rate):
                 break
     await clients.close()
-    if socket:
-        await socket
+    await asyncio.gather(*sockets)
 
 
 class Clients:

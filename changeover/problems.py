@@ -119,8 +119,8 @@ def _walk(model: Any, loc: Sequence[Any]) -> tuple[list[str], type[BaseModel] | 
         if tagged := _tagged(current, part):
             current = tagged
             continue
-        if get_origin(_plain(current)) in (dict, list):
-            current = get_args(_plain(current))[-1]
+        if many := _many(current):
+            current = get_args(many)[-1]
         elif inner:
             owner = inner[0]
             field = owner.model_fields.get(str(part))
@@ -135,6 +135,13 @@ def _tagged(annotation: Any, part: Any) -> Any:
         if get_origin(member) is Annotated and any(getattr(mark, "tag", None) == part for mark in get_args(member)[1:]):
             return member
     return None
+
+
+def _many(annotation: Any) -> Any:
+    """The dict or list that an annotation is, or allows beside None; None where there is none."""
+    plain = _plain(annotation)
+    parts = map(_plain, get_args(plain)) if _is_union(plain) else (plain,)
+    return next((part for part in parts if get_origin(part) in (dict, list)), None)
 
 
 def _is_union(annotation: Any) -> bool:

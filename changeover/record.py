@@ -5,52 +5,24 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
+
+from changeover.record_base import Count, Figure, Output, Time, Verdict
+from changeover.record_base import Part as _Part
+from changeover.record_changes import Migration, Rebuilt, Setting
+from changeover.record_probe import Moment
+from changeover.record_probe import Probe as Probe
 
 NAME = "record.json"
 NONE_YET, UNKNOWN = "none yet", "unknown"  # in the place of a release, after a run of single phases
 Outcome = Literal["ok", "rolled_back", "refused", "failed", "needs_person", "interrupted"]
 StepOutcome = Literal["ok", "changed", "failed", "skipped"]
-_TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class RecordError(ValueError):
     """A record that cannot be read. Its text is one line for the user: where, why, what to do next."""
-
-
-def _clean(value: Any) -> Any:
-    """Text that a host printed, without terminal colours and bad bytes: it must never stop a record."""
-    return _TERMINAL.sub("", value.encode("utf-8", "replace").decode()) if isinstance(value, str) else value
-
-
-Output = Annotated[str, BeforeValidator(_clean)]
-Time = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
-Count = Annotated[int, Field(ge=0)]
-
-
-class _Part(BaseModel):
-    # `from` and `schema` are taken in Python: the attributes end in an underscore, the file's keys do not.
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        alias_generator=lambda name: name.rstrip("_"),
-        use_attribute_docstrings=True,
-    )
 
 
 class Release(_Part):
@@ -71,6 +43,14 @@ class System(_Part):
     """Its release before and after."""
     images: dict[str, str] = {}
     """Service to the image that the release is made of, with its digest, where one was written down."""
+    images_before: dict[str, str] = {}
+    """The same of the release before."""
+    migration: Migration | None = None
+    """The schema before and after; null where this run brought none."""
+    settings: list[Setting] | None = None
+    """Settings that differ from those that the release before ran with, never a secret's value; null: not compared."""
+    settings_unknown: str = ""
+    """Why settings may differ that are not listed; empty where all are."""
 
 
 class WayBack(_Part):
@@ -82,6 +62,10 @@ class WayBack(_Part):
     """The command, ready to paste."""
     loses: str
     """What is lost by it, in words; "nothing" where nothing is."""
+    takes: str = ""
+    """How long it takes, in words."""
+    warm_until: Time | None = None
+    """Until when the slot before runs on, UTC: going back is a switch until then, and a start afterwards."""
 
 
 class Error(_Part):
@@ -116,15 +100,42 @@ class Step(_Part):
     """A line on what changed, or the last lines of the output where it failed."""
 
 
-class Gate(_Part):
-    """One gate's verdict."""
+class GateSample(_Part):
+    """One look of a gate."""
 
+    t: Time
+    """When it was looked at, UTC, by the control machine's clock."""
+    value: Figure | None
+    """What was measured; null: nothing was, by an error or for want of data."""
+    baseline: Figure | None = None
+    """The same of the old slot at the same time; null where the gate has no baseline, or nothing was measured there."""
+    verdict: Verdict
+    """What this look alone says."""
+
+
+class Gate(_Part):
+    """One gate: a measured number against a limit, looked at again and again while a release is watched."""
+
+    system: str = ""
+    """The system whose gate it is."""
     name: str
     """The gate's name, as in group_data."""
-    samples: Count
-    """How many measurements it was judged on."""
-    verdict: Literal["pass", "fail", "error", "no_data", "inconclusive"]
-    """The five different answers."""
+    verdict: Verdict
+    """What all looks together say: the five different answers."""
+    op: str = ""
+    """How value and limit are compared for a pass: <, <=, >, >=, ==, !=."""
+    value: Figure | None = None
+    """The value that decided: of the last look, or of the first of those that failed; null where there was none."""
+    limit: Figure | None = None
+    """What that value was held against; with a baseline, the baseline's times the ratio."""
+    unit: str = ""
+    """What value and limit are in: ms, %; empty: a plain number."""
+    at_most: Figure | None = None
+    """Seconds from the first bad answer until a release goes back for it, at worst, as said before the deploy."""
+    samples: list[GateSample] = []
+    """Its looks in order; of very many, each that did not pass, and every n-th of the others."""
+    why: Output = ""
+    """One line for a person: what was seen, against what, in how many looks, first when."""
 
 
 class Check(_Part):
@@ -138,17 +149,6 @@ class Check(_Part):
     """The answer."""
     evidence: Output
     """What was seen, or who answered."""
-
-
-class Probe(_Part):
-    """The deploy's own prober."""
-
-    file: str
-    """Its samples, a path beside record.json."""
-    sent: Count
-    """Requests sent."""
-    failed: Count
-    """Requests that failed."""
 
 
 class Record(_Part):
@@ -189,7 +189,11 @@ class Record(_Part):
     checklist: list[Check] = []
     """Every checklist item."""
     probe: Probe | None = None
-    """The prober's totals; null where it did not run."""
+    """What the prober saw; null where it did not run."""
+    moments: list[Moment] = []
+    """The moves of the traffic, in their order."""
+    rebuilt: Rebuilt | None = None
+    """Where it was made anew from the hosts' journals: from which, and what is not known; null in a run's own."""
 
     # Nothing here compares times: a clock that jumps must not cost the record.
     @model_validator(mode="after")

@@ -4,14 +4,16 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from changeover import record as records
-from changeover.record import Record, Step, System
+from changeover.chart import chart
+from changeover.record import Record, Step
+from changeover.report_gates import SIGNS, gates
+from changeover.report_words import clock, duration, headline, milliseconds, plural, seconds, split
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "report"
 WORST = ("failed", "undone", "changed", "ok", "skipped")
@@ -24,16 +26,10 @@ OUTCOMES = {
     "needs_person": ("!", "needs a person"),
     "interrupted": ("✕", "interrupted"),
 }
-VERBS = {
-    "rolled_back": "was undone",
-    "refused": "was refused",
-    "failed": "failed",
-    "needs_person": "stopped and needs a person",
-    "interrupted": "was interrupted",
-}
 ROUND = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 FEW = 12  # hosts: of more than this the timeline shows those that failed, and the others when asked
 MERGE = 0.3  # percent of the timeline: steps of one kind that are closer than this are drawn as one bar
+MOST_SETTINGS = 200  # of a system, that the page shows; record.json has all
 TAIL = 3000  # characters of a step's output that the page shows; record.json has all
 
 
@@ -76,21 +72,6 @@ def kind(step: Step) -> str:
     return "undone" if step.undone and step.outcome != "failed" else step.outcome
 
 
-def seconds(start: datetime, end: datetime) -> float:
-    """Seconds between two times; 0 where the clock went backwards."""
-    return max(0.0, (end - start).total_seconds())
-
-
-def duration(value: float) -> str:
-    """Seconds as a person says them: 0.4 s, 38 s, 4 m, 4 m 31 s, 1 h 03 m."""
-    if round(value, 1) < 10:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{rest} s" if not minutes else f"{minutes} m {rest:02} s" if rest else f"{minutes} m"
-    return f"{minutes // 60} h {minutes % 60:02} m"
-
-
 def count(steps: Iterable[Step]) -> list[tuple[str, int]]:
     """How many steps went which way, the worst first."""
     found = Counter(map(kind, steps))
@@ -100,59 +81,6 @@ def count(steps: Iterable[Step]) -> list[tuple[str, int]]:
 def notable(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """What a small cell shows of the counts: what is out of the ordinary, or else the first."""
     return [(name, number) for name, number in counts if name not in ("ok", "skipped")] or counts[:1]
-
-
-def split(steps: Iterable[Step], key: str) -> dict[str, list[Step]]:
-    """The steps by phase or by host, in the order of first appearance."""
-    parts: dict[str, list[Step]] = {}
-    for step in steps:
-        parts.setdefault(getattr(step, key) or "steps", []).append(step)
-    return parts
-
-
-def plural(number: int, noun: str) -> str:
-    """1 host, 2 hosts, 1,204 requests."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """a; a and b; a, b and c."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def clause(system: System, outcome: str) -> str:
-    """What happened to one system, as a part of the headline."""
-    name, before, after = system.name, system.release.from_, system.release.to
-    if outcome == "ok" and after in (records.NONE_YET, records.UNKNOWN):
-        return f"single phases of {name} ran (live: {after})"
-    if outcome == "ok" and before in (None, after):
-        return f"{name} {after} was {'deployed again' if before else 'installed'}"
-    if outcome == "ok":
-        return f"{name} went from {before} to {after}"
-    if outcome == "rolled_back" and before not in (None, after):
-        return f"{name} went back from {after} to {before}"
-    what = "the deploy of" if before == after else "the release of" if before else "the installation of"
-    origin = f" (from {before})" if before not in (None, after) else ""
-    return f"{what} {name} {after}{origin} {VERBS[outcome]}"
-
-
-def headline(record: Record) -> str:
-    """One sentence: what happened, where, by whom, how long it took. Source: UX."""
-    what = listed([clause(system, record.outcome) for system in record.systems])
-    hosts = len(record.changes) or len(split(record.steps, "host"))
-    bad = list(split((step for step in record.steps if step.outcome == "failed"), "host"))
-    where = f"on {plural(hosts, 'host')} of {record.environment}" if hosts else f"in {record.environment}"
-    if bad and record.outcome == "failed":
-        names = f"{listed(bad)}, " if len(bad) <= 3 else ""
-        where = f"on {names}{len(bad)} of {plural(hosts, 'host')} of {record.environment}"
-    took = duration(seconds(record.started, record.ended))
-    changed = any(record.changes.values()) or any(step.outcome == "changed" for step in record.steps)
-    released = record.outcome == "ok" and any(s.release.from_ != s.release.to for s in record.systems)
-    calm = not changed and not released and record.outcome in ("ok", "refused")
-    sentence = f"{what} {where}, by {record.actor}, {'in' if record.outcome == 'ok' else 'after'} {took}"
-    # A system's name keeps its small letter, a sentence that begins with a word does not.
-    sentence = f"T{sentence[1:]}" if sentence.startswith("the ") else sentence
-    return f"{sentence}{'; nothing changed' if calm else ''}."
 
 
 def bars(steps: Iterable[Step], record: Record) -> list[Bar]:
@@ -233,9 +161,24 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(duration=duration, plural=plural, notable=notable)
-    made.globals.update(marks=MARKS, outcomes=OUTCOMES)
+    made.filters.update(duration=duration, plural=plural, notable=notable, clock=clock, ms=milliseconds)
+    made.globals.update(marks=MARKS, outcomes=OUTCOMES, signs=SIGNS, most_settings=MOST_SETTINGS)
     return made
+
+
+def contents(record: Record) -> list[tuple[str, str]]:
+    """The sections that a person jumps to: id and title; none of a page that is short."""
+    found = [
+        ("systems", "What changed" if record.outcome == "ok" else "What was asked for", True),
+        ("probe", "Requests", record.probe),
+        ("gates", "Gates", record.gates),
+        ("checklist", "Checklist", record.checklist),
+        ("timeline", "Timeline", record.steps),
+        ("hosts", "Hosts", record.steps or record.changes),
+        ("steps", "Steps", record.steps),
+    ]
+    wanted = [(id_, title) for id_, title, there in found if there]
+    return wanted if record.steps or record.probe else []
 
 
 def render(record: Record) -> str:
@@ -259,6 +202,10 @@ def render(record: Record) -> str:
             hosts=hosts,
             shown=hosts if len(hosts) <= FEW else [row for row in hosts if row.counts[0][0] == "failed"],
             idle={name: number for name, number in record.changes.items() if name not in stepped},
+            chart=chart(record),
+            gates=gates(record.gates),
+            migrated=any(system.migration for system in record.systems),
+            toc=contents(record),
             failures=groups([step for step in record.steps if step.outcome == "failed"], record),
         )
     )
@@ -272,11 +219,15 @@ def write(record: Record, directory: Path) -> Path:
 def publish(record: Record, reports: Path) -> Path:
     """Write record.json and index.html into <reports>/<utc time>-<release>/ and point <reports>/latest to it.
 
-    Returns the page's path. Errors: OSError. Source: DESIGN (how it is used).
+    One that was rebuilt later does not take that place from a run that began after it. Returns the page's path.
+    Errors: OSError. Source: DESIGN (how it is used).
     """
     directory = reports / records.directory_name(record.started, record.release.to)
     records.write(record, directory)
     page = write(record, directory)
+    newest = (reports / "latest").resolve().name
+    if record.rebuilt and newest != "latest" and newest > directory.name:
+        return page
     link = reports / f".latest.{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(directory.name)

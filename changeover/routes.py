@@ -22,6 +22,23 @@ def route_of(system: System, path: str) -> Route | None:
     return found[max(found, key=lambda prefix: len(prefix.rstrip("/")))] if found else None
 
 
+def service_of(system: System, path: str) -> tuple[str, str] | None:
+    """The service that answers a path of the gateway, and the path as it sees it; None where no route covers it."""
+    found = {
+        prefix: (name, route)
+        for name, service in system.services.items()
+        if isinstance(service, App)
+        for prefix, route in service.routes.items()
+        if covers(prefix, path)
+    }
+    if not found:
+        return None
+    prefix = max(found, key=lambda prefix: len(prefix.rstrip("/")))
+    name, route = found[prefix]
+    cut = path[len(prefix.rstrip("/")) :] if route.strip else path
+    return name, cut if cut.startswith("/") else f"/{cut}"
+
+
 def health_path(service: App, prefix: str, route: Route) -> str | None:
     """The path of the gateway that asks a service's own health path; None when this route does not lead there."""
     health = service.health

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from changeover.settings_common import Limits, Strict
+from changeover.settings_gates import Baseline, Gate, Gates, Source
 from changeover.settings_hosts import Firewall, Hardening, Opening, Sshd, Swap, Updates
 from changeover.settings_release import Migrations, Probe, Releasing
 from changeover.settings_services import (
@@ -26,17 +27,19 @@ from changeover.settings_services import (
 )
 from changeover.settings_tests import Command, Event, Integration, Smoke
 from changeover.settings_tls import Acme, Tls, Way
-from changeover.words import DOMAIN, NAME, REACH, USER, Duration, Folder, Name, Port, Release, Size, Text
+from changeover.words import DOMAIN, NAME, REACH, URL, USER, Duration, Folder, Name, Port, Release, Size, Text
 
 __all__ = [
     "NAME",
     "Acme",
     "App",
+    "Baseline",
     "Command",
     "Container",
     "Event",
     "Firewall",
     "Fleet",
+    "Gate",
     "Gateway",
     "Health",
     "Integration",
@@ -53,6 +56,7 @@ __all__ = [
     "Service",
     "Slots",
     "Smoke",
+    "Source",
     "Sshd",
     "Strict",
     "Swap",
@@ -72,6 +76,12 @@ class System(Strict):
     run_dir: Folder | None = Field(None, description="its folder on the hosts; default /srv/SYSTEM")
     services: dict[Name, Service] = Field(min_length=1, description="its parts; the name is used everywhere")
     release: Releasing = Field(Releasing(), description="how a release goes live")
+    gates: Gates | None = Field(
+        None, description="numbers that a release is judged by in its soak; default: p95 and no_5xx, docs/adopt.md"
+    )
+    prometheus: str | None = Field(
+        None, pattern=URL, description="base URL for gates with promql, as the coordinator (the first gateway) sees it"
+    )
     migrations: Migrations | None = Field(None, description="none: the system has no schema of its own")
 
 
@@ -150,3 +160,4 @@ class Run(Strict):
         None, description="release of `system`, or of the first one; without it the live one stays"
     )
     why: Text | None = Field(None, description="the reason, for the lock, the audit and whoever reads them")
+    txn: Text | None = Field(None, description="run whose report runbooks/rebuild_report.py makes; default: the last")

@@ -37,6 +37,8 @@ SYS_NICE SYS_PTRACE SYS_RESOURCE WAKE_ALARM
 """.split()
 MAIL = r"^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 HTTPS = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._~/?=&%+-]*$"
+TAKE = r"^(status|ms|\$(\.[A-Za-z0-9_-]+)+)$"
+URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$"
 # What a person is told when a text does not fit.
 PATTERNS = {
     RELEASE: "must be letters, digits and . _ - as in 1.10.0; 128 at most, first a letter or digit",
@@ -57,6 +59,8 @@ PATTERNS = {
     KERNEL: "must be a kernel setting, as in vm.swappiness",
     MAIL: "must be a mail address, as in ops@example.com",
     HTTPS: "must be a URL from https:// on, with a path",
+    TAKE: "must be status, ms, or a path into the JSON answer, as in $.queue.depth",
+    URL: "must be a URL, as in http://10.0.0.9:9090",
     USER: "must be small letters, digits and -; 31 at most, first a letter",
 }
 

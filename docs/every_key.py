@@ -441,6 +441,98 @@ shop = dict(
         # failed probes, from before the switch on, that still pass
         max_failed=0,
     ),
+    # numbers that a release is judged by in its soak; default: p95 and no_5xx, docs/adopt.md
+    gates=[
+        dict(
+            # stands in output, report and messages
+            name="api_p95",
+            # where its number comes from
+            source=dict(
+                # the deploy's prober: ms until the answer; percent of requests that failed, or answered 5xx
+                probe="p95",
+                # probe: only these requests; WS: the WebSocket, opened anew again and again
+                method="GET",
+                # probe: only requests of this path
+                path="/api/health",
+                # longest time for one answer; shorter than the gate's `every`
+                timeout="3s",
+            ),
+            # how number and limit compare for a pass
+            op="<",
+            # the limit
+            value=200,
+            # the old slot's number at the same time; with `value` the more lenient one is the limit
+            baseline=dict(
+                # the slot of the release before
+                slot="old",
+                # the limit is the old slot's times this
+                ratio=2.0,
+            ),
+            # time between two looks
+            every="5s",
+            # probe: the time that a look looks back on, after the switch only. All: in this time after the
+            # switch, too little data is no news yet
+            window="30s",
+            # probe: with fewer requests in the window a look is inconclusive
+            min_samples=20,
+            # looks that may fail; one more sends the release back
+            fail_limit=2,
+            # looks that may be errors
+            error_limit=4,
+            # looks that may have no data
+            nodata_limit=2,
+            # looks that may be inconclusive
+            inconclusive_limit=2,
+            # count what came since the last pass; False: all since the switch
+            consecutive=True,
+        ),
+        dict(
+            name="status",
+            source=dict(
+                # path that is asked: through the gateway, or a service's own slot
+                http="/api/ready",
+                # cmd, http: whose slot (http without it: the gateway); sql: the database; promql: whose slot
+                # $slot is. Default where there is one only
+                service="api",
+                # http: status, ms, or a value of the JSON answer, as in $.queue.depth; true is 1
+                take="$.database",
+                # http: the number is 1 where what `take` found is this, and 0 where it is not
+                equals="ok",
+            ),
+            op="==",
+            value=1,
+        ),
+        dict(
+            name="memory",
+            source=dict(
+                # words, run in the slot's container on each of its hosts; prints a number
+                cmd=["cat", "/sys/fs/cgroup/memory.current"],
+                service="api",
+            ),
+            value=500000000,
+            baseline=dict(
+                ratio=1.5,
+            ),
+        ),
+        dict(
+            name="queue",
+            source=dict(
+                # query of one row and column, run as a role that can only read; a database knows no slots
+                sql="select count(*) from orders where state = 'waiting'",
+            ),
+            value=1000,
+        ),
+        dict(
+            name="errors",
+            source=dict(
+                # query, asked of `prometheus`; $slot and $release are filled in; of several series the worst
+                promql="sum(rate(errors_total{slot='$slot'}[1m]))",
+            ),
+            value=0.1,
+        ),
+    ],
+    # base URL for gates with promql, as the coordinator (the first gateway) sees it
+    prometheus="http://10.0.0.9:9090",
     # none: the system has no schema of its own
     migrations=dict(
         # the tool that knows the versions

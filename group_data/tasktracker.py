@@ -13,6 +13,11 @@ _app_alive = {"cmd": ["sh", "-c", "find /tmp/alive -newermt '-20 seconds' 2>/dev
               "interval": "30s", "timeout": "10s", "retries": 3, "start_period": "40s"}
 _app_image = "{registry}/tasktracker/api:{release}"
 
+_slowest_query = (
+    "select coalesce(max(extract(epoch from clock_timestamp() - query_start)), 0) * 1000 from pg_stat_activity"
+    " where state = 'active' and backend_type = 'client backend' and pid <> pg_backend_pid()"
+)
+
 tasktracker = dict(
     initial_release="1.0.0",
     image="{registry}/tasktracker/{service}:{release}",
@@ -87,5 +92,21 @@ tasktracker = dict(
             {"name": "an export", "path": "/api/v1/export", "text": "{id}", "timeout": "20s"},
         ],
     ),
+    # S0's criteria of a release, and of its table of performance targets what is seen from outside. Its other rows
+    # (proposal creation, similarity check, extraction run) are the application's own figures: with a Prometheus.
+    gates=[
+        {"name": "no_5xx", "source": {"probe": "5xx"}, "op": "==", "value": 0,
+         "window": "5s", "min_samples": 10, "inconclusive_limit": 2},
+        # On a machine that is slow itself both slots are: then what counts is the old one at the same moment. One that
+        # is too busy to be asked says nothing of the release.
+        {"name": "p95", "source": {"probe": "p95"}, "value": 200, "baseline": {"ratio": 2.0},
+         "error_limit": 1000, "nodata_limit": 1000, "inconclusive_limit": 1000},
+        {"name": "healthy", "op": "==", "value": 1, "every": "10s",
+         "source": {"http": "/api/health/detailed", "service": "api", "take": "$.status", "equals": "ok",
+                    "timeout": "8s"}},
+        {"name": "api_memory", "value": 512 * 1024**2, "baseline": {"ratio": 1.5}, "every": "10s",
+         "source": {"cmd": ["cat", "/sys/fs/cgroup/memory.current"], "service": "api", "timeout": "8s"}},
+        {"name": "slowest_query_ms", "value": 500, "every": "10s", "source": {"sql": _slowest_query, "timeout": "8s"}},
+    ],
     migrations=dict(engine="alembic", service="api", database="postgres"),
 )

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from hostcmd import busy, containers, durable, gateway, state, written
-from hostcmd.site import Site, load, systems
+from hostcmd.site import Site, fingerprint, load, systems
 from hostcmd.site import root as base
 from hostcmd.stop import PERSON, STALE, USAGE, Stop
 
@@ -68,16 +68,24 @@ def copy_of_state(site: Site) -> dict[str, Any]:
 
 def _own_seq(site: Site) -> int:
     """How new this host's state is. A damaged copy counts as none, and the next one mends it."""
+    return int(_own(site)["seq"])
+
+
+def _own(site: Site) -> dict[str, Any]:
     try:
-        return int(copy_of_state(site)["seq"])
+        return copy_of_state(site)
     except Stop:
         if site.coordinates:
             raise
-        return 0
+        return state.EMPTY
 
 
 def _look(site: Site, request: dict[str, Any]) -> Answer:
-    found: Answer = {"seq": _own_seq(site), "containers": containers.look(site), "gateway": None}
+    own = _own(site)
+    found: Answer = {"seq": own["seq"], "containers": containers.look(site), "gateway": None}
+    found |= {"generation": own["generation"], "settings": fingerprint(site)}
+    if release := request.get("images"):
+        found["missing"] = _images(site, request)["missing"].get(str(release))
     if site.me in site.gateways:
         serving = gateway.current(site)
         on = os.path.exists(gateway.folder(site, "maintenance"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from hostcmd import audit, busy, clock, lock, peers, plan
+from hostcmd import audit, busy, clock, drift, lock, peers, plan
 from hostcmd.site import Site
 from hostcmd.state import State, half_way, idle, page
 from hostcmd.stop import Stop
@@ -21,7 +22,8 @@ def status(site: Site, quick: bool, stale: Stop | None = None) -> Answer:
     Arguments: the site; whether hosts are not asked; on a host that is not the coordinator, why that one is silent.
     """
     now = load(site)
-    hosts = {} if quick or stale else _hosts(site)
+    hosts = {} if quick or stale else _hosts(site, now)
+    drifted = drift.drift(site, now, hosts)
     data: dict[str, Any] = {
         "system": site.system,
         "environment": site.environment,
@@ -34,6 +36,8 @@ def status(site: Site, quick: bool, stale: Stop | None = None) -> Answer:
         "busy": None if stale else busy.holder(site),
         "audit": None if stale else _head(site),
         "hosts": hosts,
+        "drift": drifted if hosts else None,
+        "off": drift.off(site, now, hosts, drifted) if hosts else None,  # None: nobody was asked
     }
     if data["lease"]:
         data["lease"] = {**data["lease"], "left": round(clock.left(site.root, data["lease"]), 1)}
@@ -45,11 +49,14 @@ def status(site: Site, quick: bool, stale: Stop | None = None) -> Answer:
     return Answer("\n".join(text), "", data)
 
 
-def _hosts(site: Site) -> dict[str, Any]:
-    good, bad = peers.ask_all(site, dict.fromkeys(site.hosts, {"verb": "look"}))
+def _hosts(site: Site, now: State) -> dict[str, Any]:
+    request = {"verb": "look"}
+    if now["retired"] and now["release"]["previous"]:  # its containers stand still: is what they start from there?
+        request["images"] = now["release"]["previous"]
+    good, bad = peers.ask_all(site, dict.fromkeys(site.hosts, request))
+    kept = ("seq", "generation", "settings", "missing", "containers", "gateway")
     answers = {
-        host: {"reachable": True, "containers": a["containers"], "gateway": a["gateway"]}
-        for host, a in good.items()
+        host: {"reachable": True, **{key: a[key] for key in kept if key in a}} for host, a in good.items()
     }
     return answers | {host: {"reachable": False, "error": stop.fact} for host, stop in bad.items()}
 
@@ -78,82 +85,96 @@ def _span(seconds: float) -> str:
 
 
 def _text(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
-    release = now["release"]
+    release, hosts = now["release"], data["hosts"]
     if not release["live"]:
         lines = [f"{site.system}   never installed"]
     else:
-        lines = [
-            f"{site.system}   live {release['live']} since {now['since']}, by {now['by']}   {_previous(now)}"
-        ]
-    lines += [_row(site, now, name, data["hosts"]) for name in sorted(site.services)]
-    lines += [
-        f"  {host}   not reached: {one['error']}"
-        for host, one in data["hosts"].items()
-        if not one["reachable"]
-    ]
-    lines += [f"  gateway     {line}" for line in _gateways(now, data["hosts"])]
+        since = f"since {_when(now['since'])}, by {now['by']}"
+        lines = [f"{site.system}   live {release['live']} {since}   {_previous(site, now, hosts)}"]
+    lines += [_row(site, now, name, hosts) for name in sorted(site.services)]
+    lines += [_line(name, "   ".join(where)) for name, where in _others(site, hosts).items()]
+    lines += [_line(host, f"not reached: {one['error']}") for host, one in hosts.items() if not one["reachable"]]
     if now["rolled"]:
         count = f"{len(now['rolled'])} of {len(plan.turns(site, now))} hosts"
-        lines.append(f"  rolling     {count} serve {release['candidate']}: {', '.join(now['rolled'])}")
+        lines.append(_line("rolling", f"{count} serve {release['candidate']}: {', '.join(now['rolled'])}"))
     elif now["opened"]:
-        lines.append(f"  recreate    {release['live']} is stopped for {release['candidate']}, which has no traffic yet")
+        why = f"{release['live']} is stopped for {release['candidate']}, which has no traffic yet"
+        lines.append(_line("recreate", why))
     elif release["candidate"]:
-        lines.append(f"  candidate   {release['candidate']} for {', '.join(now['staged'])}; no traffic yet")
-    lines += [f"  held        {held}: {why}" for held, why in now["held"].items()]
-    lines += [f"  to be told  {debt['host']}: {debt.get('why') or 'it was away'}" for debt in now["pending"]]
+        services = ", ".join(now["staged"])
+        lines.append(_line("candidate", f"{release['candidate']} for {services}; no traffic yet"))
+    lines += [_line("held", f"{held}: {why}") for held, why in now["held"].items()]
+    lines += [_line("to be told", f"{debt['host']}: {debt.get('why') or 'it was away'}") for debt in now["pending"]]
     if reason := page(now):
         until = f", until {reason['until']}" if reason["until"] else ""
-        lines.append(f"  maintenance on since {reason['since']}, by {reason['by']}: {reason['why']}{until}")
-    lines += [f"  {line}" for line in _company(data)]
+        on = f"on since {reason['since']}, by {reason['by']}: {reason['why']}{until}"
+        lines.append(_line("maintenance", on))
+    lines += _company(data)
+    if data["off"] is not None:
+        lines += [_line("drift", one) for one in data["drift"] or ["none"]]
+        count = f"{len(data['off'])} thing{'s' * (len(data['off']) > 1)}: "
+        lines.append(_line("off", f"{count if data['off'] else ''}{'; '.join(data['off']) or 'nothing'}"))
     lines += _ways_on(site, now, data)
     return lines
 
 
-def _previous(now: State) -> str:
-    if not now["release"]["previous"]:
+def _line(label: str, text: str) -> str:
+    return f"  {label:<11} {text}"
+
+
+def _when(moment: str) -> str:
+    """2026-11-21T14:03:22Z as a person reads it, and how long ago that was; no guess where a clock has jumped."""
+    shown = f"{moment[:10]} {moment[11:19]} UTC"
+    try:
+        ago = time.time() - calendar.timegm(time.strptime(moment, "%Y-%m-%dT%H:%M:%SZ"))
+    except ValueError:
+        return moment
+    return f"{shown} ({_span(ago)} ago)" if ago >= 0 else shown
+
+
+def _previous(site: Site, now: State, hosts: Mapping[str, Any]) -> str:
+    previous = now["release"]["previous"]
+    if not previous:
         return "previous none"
-    return f"previous {now['release']['previous']} ({'stopped' if now['retired'] else 'warm'})"
+    slots = {idle(now, name) for name in now["switched"]}
+    words = [slots.pop()] if len(slots) == 1 else []
+    if not now["retired"]:
+        left = clock.left(site.root, now["warm"]) if now["warm"] else 0
+        words.append(f"warm, stopped in {_span(left)}" if left else "warm")
+    else:
+        words.append("stopped")
+        said = {host: one["missing"] for host, one in hosts.items() if one.get("missing") is not None}
+        lacking = sorted(host for host, services in said.items() if services)
+        if said:
+            words.append(f"image not on {', '.join(lacking)}" if lacking else "image here")
+    return f"previous {previous} ({', '.join(words)})"
 
 
 def _row(site: Site, now: State, name: str, hosts: Mapping[str, Any]) -> str:
-    live = now["slots"].get(name, {}).get("live")
     parts = []
     for host in site.services[name].hosts:
-        slot = idle(now, name) if host in now["rolled"] and name in now["staged"] else live
+        slot = drift.serving(now, name, host)
         found = hosts.get(host, {}).get("containers", {}).get(f"{name}-{slot}")
-        state = "?" if host not in hosts or not hosts[host]["reachable"] else _word(found)
+        state = "?" if host not in hosts or not hosts[host]["reachable"] else drift.state_of(found)
         parts.append(f"{host} {slot or 'no slot'} {state}")
-    return f"  {name:<11} {'   '.join(parts)}"
+    return _line(name, "   ".join(parts))
 
 
-def _word(container: Mapping[str, Any] | None) -> str:
-    if not container:
-        return "not there"
-    return "ready" if container["healthy"] else container["status"] or container["state"]
-
-
-def _gateways(now: State, hosts: Mapping[str, Any]) -> list[str]:
-    """Only what is not as the state says."""
-    wrong = []
-    for host, one in hosts.items():
-        gateway = one.get("gateway")
-        if gateway and gateway["generation"] != now["generation"]:
-            wrong.append(f"{host} serves generation {gateway['generation']}, not {now['generation']}")
-        elif gateway and gateway["maintenance"] != bool(page(now)):
-            wrong.append(f"{host} has the maintenance page {'on' if gateway['maintenance'] else 'off'}")
-    return wrong
+def _others(site: Site, hosts: Mapping[str, Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, host, state in drift.others(site, hosts):
+        found.setdefault(name, []).append(f"{host} {state}")
+    return found
 
 
 def _company(data: Mapping[str, Any]) -> list[str]:
     held, at_work, head = data["lock"], data["busy"], data["audit"]
     who = f"{held['owner']} ({held['reason']}), expires in {held['left']:.0f} s" if held else "free"
-    lines = [] if data["source"] == "copy" else [f"lock        {who}"]
+    lines = [] if data["source"] == "copy" else [_line("lock", who)]
     if at_work:
-        lines.append(f"at work     {at_work.get('verb')} by {at_work.get('by')} since {at_work.get('since')}")
+        lines.append(_line("at work", f"{at_work.get('verb')} by {at_work.get('by')} since {at_work.get('since')}"))
     if head and head["n"]:
-        lines.append(
-            f"audit       head {head['head'][:16]}" + (f"   {head['error']}" if "error" in head else "")
-        )
+        lines.append(_line("audit", f"head {head['head'][:16]}" + (f"   {head['error']}" if "error" in head else "")))
     return lines
 
 
@@ -172,7 +193,8 @@ def _ways_on(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
     if now["release"]["candidate"]:
         slots = ", ".join(f"{name}-{idle(now, name)}" for name in now["staged"])
         return [f"to go on, when {slots} are ready: changeover switch {site.system}"]
-    return []
+    nothing = f"to go back: nothing is kept to go back to      (changeover history {site.system})"
+    return [nothing] if now["release"]["live"] else []
 
 
 def _next_host(site: Site, now: State) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -96,6 +97,13 @@ def load(base: str, system: str) -> Site:
         raise Stop(
             PERSON, f"{name} cannot be used: {text}", "run the deploy again: it writes that file"
         ) from error
+
+
+def fingerprint(site: Site) -> str:
+    """A name for the settings that this host was given: the same on all hosts that one deploy reached."""
+    values = json.loads(durable.read(site.path(f"/etc/changeover/{site.system}.json")) or "{}")
+    text = json.dumps({**values, "me": ""}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def parse(base: str, values: dict[str, Any]) -> Site:

@@ -9,6 +9,7 @@ from typing import Any
 from changeover.settings import Run
 
 HARMLESS = ("preflight.py", "secure.py", "images.py")  # phases that touch no slot
+READING = ("status.py", "rebuild_report.py")  # the runbooks that only look
 ROTATION = "rotate_secrets.py"  # the runbook that ends old secrets
 
 
@@ -45,6 +46,12 @@ def partial(params: Mapping[str, Any], run: Run) -> list[str]:
         f"next   pyinfra {params.get('inventory')} deploy.py -y --data release={run.release}",
         "1 error; nothing was touched",
     ]
+
+
+def reads(params: Mapping[str, Any]) -> bool:
+    """Whether a run only looks: then a host that is away is told, and stops nothing."""
+    found = {Path(word) for word in words(params)}
+    return bool(found) and found <= {Path("runbooks") / name for name in READING}
 
 
 def words(params: Mapping[str, Any]) -> list[str]:

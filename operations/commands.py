@@ -39,7 +39,8 @@ def steps(plan: Plan, system: str, when: str, release: str, previous: str) -> No
         if one.when == when:
             given = {"RELEASE": release, "PREVIOUS": previous}
             hide = hidden(plan)
-            ran(name=f"{system}: {one.name}", system=system, number=number, one=one, given=given, hide=hide)
+            name = flow.at_most(f"{system}: {one.name}", seconds(one.timeout))
+            ran(name=name, system=system, number=number, one=one, given=given, hide=hide)
 
 
 def after(plan: Plan, system: str, release: str, previous: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pyinfra import host, inventory
 from pyinfra.api import FunctionCommand, Host, StringCommand, deploy, operation
 
-from changeover import hostconfig, logins
+from changeover import gate_asks, hostconfig, logins
 from changeover.fleet import Plan
 from changeover.live import Live
 from changeover.secrets import Secrets
@@ -19,7 +19,7 @@ from changeover.strategy import strategy
 from changeover.words import whole_seconds
 from facts.compose import compose_words
 from facts.postgres import Database, DatabaseState, passfile
-from operations import flow, lease
+from operations import before, flow, lease
 from operations.stack import files_of_containers, given
 
 WRONG = "password authentication failed"  # the server's words
@@ -40,6 +40,13 @@ def prepare(plan: Plan, system: str, name: str, secrets: Secrets) -> None:
                 service=service,
                 login=Login(system, service, secrets),
             )
+            if key in gate_asks.databases(plan, system):
+                read(
+                    name=f"{system}: database {service.database} can be read by gates",
+                    container=f"{system}-{key}-1",
+                    service=service,
+                    login=Login(system, service, secrets),
+                )
 
 
 @deploy("database")
@@ -58,12 +65,14 @@ def migrate(plan: Plan, system: str, name: str, live: Live, secrets: Secrets) ->
     files_of_containers(plan, system, name, live, secrets)
     if strategy(plan, system, live) == "recreate":
         lease.still_ours(name=f"{system}: what is stopped is stopped before the schema changes", system=system)
+    within, release = whole_seconds(migrations.timeout), wanted_release(plan, system, live)
     migrated(
-        name=f"{system}: schema as release {wanted_release(plan, system, live)} wants it",
+        system=system,
+        name=flow.at_most(f"{system}: schema as release {release} wants it", within),
         directory=plan.run_dir(system),
         container=next(s.name for s in reversed(specs) if s.service == migrations.service and s.role != "previous"),
         look=Look(plan, system, migrations, secrets),
-        timeout=whole_seconds(migrations.timeout),
+        timeout=within,
         failed=left(plan, system, live),
     )
 
@@ -138,6 +147,25 @@ def prepared(container: str, service: Postgres, login: Login) -> Generator[Strin
     yield StringCommand(psql(container, service.database), _stdin=logins.setup_sql(service, login.role, *made))
 
 
+@operation()
+def read(container: str, service: Postgres, login: Login) -> Generator[StringCommand | FunctionCommand]:
+    """
+    There is a role that may read everything, write nothing, and logs in from within the container only.
+
+    + container: the postgres container
+    + service: its settings
+    + login: the role that applications log in as
+    """
+    state, role = login.state(host, container, service), logins.reader(service.owner)
+    if role in state.logins and role in state.ours:
+        host.noop(f"{role} reads {service.database}")
+    elif role in state.logins:
+        why = f"{role} is a role of {service.database} that was not made here, and gates read as one of that name"
+        yield flow.failure([why, "nothing was changed; give that role another name, then run again"])
+    else:
+        yield StringCommand(psql(container, service.database), _stdin=logins.reader_sql(service))
+
+
 def taken(service: Postgres, login: Login, why: str) -> list[str]:
     """What a person reads when a login is there and does not work. Arguments: settings; login; what psql said.
 
@@ -161,11 +189,12 @@ def psql(container: str, database: str) -> str:
 
 @operation()
 def migrated(
-    directory: str, container: str, look: Look, timeout: int, failed: str
+    system: str, directory: str, container: str, look: Look, timeout: int, failed: str
 ) -> Generator[StringCommand | FunctionCommand]:
     """
     The schema is at the release's version: Alembic runs once in the release's image, on one host.
 
+    + system: its name
     + directory: folder of the compose project
     + container: the service in whose image and with whose secrets it runs
     + look: gives the schema's state
@@ -174,7 +203,9 @@ def migrated(
     """
     if not look().login:
         yield flow.failure([f"{look} takes no login of its owner; run: pyinfra INVENTORY phases/database.py -y -vv"])
+    yield from before.migrated(system, lambda: look().version)
     yield StringCommand(once(directory, container, ["alembic", "upgrade", "head"], timeout, failed))
+    yield from before.migrated(system, lambda: look().version)
 
 
 def once(directory: str, container: str, words: list[str], timeout: int, failed: str) -> str:

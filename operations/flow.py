@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ CHECKS: list[Check] = []  # what was asked of a release and how it answered, for
 NOTES: list[str] = []  # what a person should know, and what stops nothing; the run's last lines say it again
 FILES: dict[str, Path] = {}  # name in the report's folder -> where the file lies until the run ends
 REPORT: list[Callable[[], Path]] = []  # the recorder's word on where this run's report will be
+LIMITS: dict[str, float] = {}  # step -> seconds that it may take on a host, for whoever waits for it
+DOING: dict[str, str] = {}  # system -> how far the step that runs is with it, in words; forgotten with the step
 INVENTORY: list[str] = []  # the file that this run was given; messages name the next command with it
 
 
@@ -31,7 +34,14 @@ def note(line: str) -> None:
     line = ready(line)
     if line not in NOTES:
         NOTES.append(line)
-        click.secho(f" note        {line}", fg="yellow", err=True)
+        colour = False if os.environ.get("NO_COLOR") else None
+        click.secho(f" note        {line}", fg="yellow", err=True, color=colour)
+
+
+def at_most(name: str, limit: float) -> str:
+    """The name of a step, of which the terminal now knows how long it may take. Arguments: name; seconds."""
+    LIMITS[name] = max(limit, LIMITS.get(name, 0))
+    return name
 
 
 def report_folder() -> Path:

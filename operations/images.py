@@ -39,7 +39,8 @@ def looked_up(plan: Plan, system: str, name: str, live: Live) -> None:
     first = {image: plan.hosts_of(system, service)[0].name for service, image in reversed(images.items())}
     mine = [image for image in dict.fromkeys(images.values()) if first[image] == name]
     if mine:
-        tagged(name=f"{system}: which images its tags are", system=system, images=mine)
+        name_ = flow.at_most(f"{system}: which images its tags are", PULL * len(mine))
+        tagged(name=name_, system=system, images=mine)
 
 
 @deploy("images")

@@ -16,6 +16,7 @@ from changeover.record import Check
 from changeover.report import duration
 from changeover.settings import App
 from changeover.settings_tests import Program
+from changeover.words import seconds
 from operations import commands, flow, process, run, tunnel, watch
 from operations.tunnel import TunnelError
 
@@ -28,7 +29,9 @@ def idle_slots(plan: Plan, system: str, name: str, live: Live) -> None:
     """
     for one in candidates(plan, system, name, live):
         tested(
-            name=f"{system}: {one.service} {one.slot} passes the integration tests",
+            name=flow.at_most(
+                f"{system}: {one.service} {one.slot} passes the integration tests", seconds(one.test.timeout)
+            ),
             system=system,
             one=one,
             serving=live.release.live or "nothing",

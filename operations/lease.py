@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, operation
 
 from changeover.plan import Plan
 from changeover.words import seconds
-from operations import commands, flow, lock, run, watch
+from operations import before, commands, flow, lock, run, watch
 from operations.ask import spoken
 
 BACK = 600  # seconds for the way back: slots that were stopped are started and must be healthy
@@ -102,7 +102,7 @@ def give_up(host: Any, system: str, txn: str) -> None:
     if not went_back(host, system, txn):
         host.log_styled(f"{system}: the switch is half-way; it goes back", fg="yellow")
         words = ("rollback", system, "--no-hold", "--why", "the deploy ended half-way", "--by", run.actor())
-        back, said = lock.ask(host, *words, limit=BACK)
+        back, said = before.back(system, lambda: lock.ask(host, *words, limit=BACK))
         if back or not went_back(host, system, txn):
             watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
             for line in [*said, *(commands.follow(system) if back else [])]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import atexit
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 from pyinfra.api.state import BaseStateCallback, StateStage
 
-from changeover import record, report
+from changeover import record, report, words
 from changeover.plan import Plan, shown_secrets
-from operations import flow, images, run, watch
+from operations import before, flow, gates, recorded, run, watch
+from operations.recorded import images_of as images_of
 
 TAIL = 20
+WORDS = {"rolled_back": "went back", "needs_person": "needs you"}  # an outcome as a person reads it
 PRIVATE = Path("reports")
 
 
@@ -49,7 +51,8 @@ class Recorder(BaseStateCallback):
         kept = {probe_file(system): file for system, (file, _, _) in probes.items()}
         for name, file in (kept | flow.FILES).items():
             file.replace(page.parent / name)
-        click.echo("\n" + "\n".join(summary(made, page)), err=True)
+        back = quick(run.plan(), [one.name for one in made.systems], made.ended) if made.way_back else ""
+        click.echo("\n" + "\n".join(summary(made, page, back)), err=True)
 
     def folder(self) -> Path:
         """Where the report of this run will be, when it does not end well: before its end nothing else is known."""
@@ -66,23 +69,21 @@ class Recorder(BaseStateCallback):
         done = self.state.current_stage >= StateStage.Disconnect and not failed
         ended = datetime.now(UTC)
         names = {step.host for step in steps}
+        confirmed = [name for name in run.moved() if name in watch.CONFIRMED]
         return record.Record(
             id=f"{self.started:%Y%m%dT%H%M%SZ}",
-            systems=[
-                record.System(
-                    name=name, release=record.Release(from_=run.known_release(name), to=to), images=images_of(name, to)
-                )
-                for name, to in after(run.concerned(), done).items()
-            ],
+            systems=[recorded.system(plan, name, to) for name, to in after(run.concerned(), done).items()],
+            moments=before.moments(),
             environment=plan.fleet.environment,
             actor=run.actor(),
             started=self.started,
             ended=ended,
             txn=run.txn(),
             outcome="ok" if done else "refused" if refused(failed) else outcome(bool(failed), watch.OPEN),
-            way_back=way_back([name for name in run.moved() if name in watch.CONFIRMED]) if done else None,
-            probe=next((record.Probe(file=probe_file(s), sent=p[1], failed=p[2]) for s, p in probes.items()), None),
+            way_back=recorded.until(plan, way_back(confirmed), confirmed) if done else None,
+            probe=next((recorded.probed(name, probe_file(name), found[0]) for name, found in probes.items()), None),
             error=self._error(failed, done),
+            gates=[one.model_copy(update={"why": run.mask(one.why)}) for one in gates.records()],
             checklist=[*flow.CHECKS, *shown(plan)],
             changes={name: sum(s.outcome == "changed" for s in steps if s.host == name) for name in sorted(names)},
             steps=steps,
@@ -174,11 +175,6 @@ def refused(failed: list[record.Step]) -> bool:
     return bool(failed) and all(step.phase == "preflight" for step in failed)
 
 
-def images_of(system: str, release: str) -> dict[str, str]:
-    """{service: image} of a release, as written down on the hosts, in this run or before."""
-    return images.RECORDED.get(system, run.known_images(system)).get(release, {})
-
-
 def nothing(system: str) -> str:
     """What is said instead of a release where none is live, or nobody asked."""
     return record.NONE_YET if run.was_asked(system) else record.UNKNOWN
@@ -204,19 +200,43 @@ def probe_file(system: str) -> str:
     return f"probe-{system}.jsonl"
 
 
-def summary(made: record.Record, page: Path) -> list[str]:
-    """The last block of a run: result, what changed, report (UX.md)."""
+def quick(plan: Plan, systems: list[str], ended: datetime) -> str:
+    """How long the way back takes, and until when. Arguments: the plan; the systems of the run; its end."""
+    releases = [plan.systems[name].release for name in systems]
+    if any(release.strategy == "recreate" for release in releases):
+        return "with the maintenance page, as long as a start takes"
+    until = ended + timedelta(seconds=min(words.seconds(release.keep_warm) for release in releases))
+    return f"about 1 s until {until:%H:%M} UTC, then about 12 s"
+
+
+def gone_live(made: record.Record) -> list[str]:
+    """What this run brought live, and when: of each system that it took from one release to another."""
+    moved = {one.name.partition(": ")[0]: one.end for one in made.steps if one.phase == "switch"}
+    return [
+        f"{one.name} {one.release.to} is live since {moved[one.name]:%H:%M:%S} UTC ({before})"
+        for one in made.systems
+        if one.name in moved and one.release.from_ != one.release.to
+        for before in [f"before it {one.release.from_}" if one.release.from_ else "the first installation"]
+    ]
+
+
+def summary(made: record.Record, page: Path, back: str = "") -> list[str]:
+    """The last block of a run: result, what changed, report, way back (UX.md).
+
+    Arguments: the record; the report's page; how long the way back takes.
+    """
     took = round((made.ended - made.started).total_seconds())
     changed = sum(made.changes.values())
     names = ", ".join(f"{s.name} {s.release.to}" for s in made.systems)
     if made.outcome == "ok":
         what = f"{changed} changes" if changed else "nothing had to be changed"
         lines = [f" done        {names} on {made.environment}: {what} on {len(made.changes)} hosts ({took} s)"]
+        lines += [f" released    {line}" for line in gone_live(made)]
     else:
         assert made.error
         reason = made.error.why.splitlines() or [""]
         lines = [
-            f" {made.outcome:<11} {names} on {made.environment}, after {took} s",
+            f" {WORDS.get(made.outcome, made.outcome):<11} {names} on {made.environment}, after {took} s",
             f" where       {made.error.where}",
         ]
         shown = reason if made.outcome == "refused" else reason[-6:]
@@ -226,14 +246,17 @@ def summary(made: record.Record, page: Path) -> list[str]:
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
+    lines += gates.lines()
     lines += [f" note        {line}" for line in flow.NOTES]
     if asked := [check.verdict == "pass" for check in made.checklist if check.verdict != "skipped"]:
         lines += [f" checked     {sum(asked)} of {len(asked)} passed: tests and commands; each is in the report"]
     if made.probe:
         lines += [f" probed      {made.probe.failed} of {made.probe.sent} requests failed, from before the switch on"]
+    lines.append(f" report      {page}")
     if made.way_back:
-        lines += [f" way back    {made.way_back.command}   (code only, loses {made.way_back.loses})"]
-    return [*lines, f" report      {page}"]
+        more = f"; {back}" if back else ""
+        lines += [f" way back    {made.way_back.command}   (code only, loses {made.way_back.loses}{more})"]
+    return lines
 
 
 def start(state: Any, params: dict[str, Any]) -> None:

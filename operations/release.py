@@ -21,7 +21,7 @@ from changeover.settings import App
 from changeover.stack import new_release, unplaced, wanted_release
 from changeover.strategy import strategy
 from changeover.words import seconds, whole_seconds
-from operations import commands, flow, git_tag, lease, lock, maintenance, run, smoke, watch
+from operations import before, commands, flow, gates, git_tag, lease, lock, maintenance, run, smoke, watch
 from operations.ask import spoken
 from operations.host_command import BINARY
 from operations.images import FOUND, RECORDED
@@ -37,6 +37,8 @@ NO_WAY_BACK = (
 def stage(plan: Plan, system: str, live: Live, txn: str, actor: str) -> None:
     """The idle slots are this release's. Arguments: the plan; the system; what is live; the run's id; who runs it."""
     release = wanted_release(plan, system, live)
+    if goes_back(plan, system, live):
+        gates.announce(plan, system)
     commands.FOLLOW[system] = lambda: commands.after(plan, system, live.release.live or "", release)
     staged(
         name=f"{system}: {release} takes the idle slots",
@@ -178,8 +180,7 @@ def confirmed(system: str, words: list[str]) -> Generator[FunctionCommand | Stri
     """
 
     def done(state: Any, host: Any) -> bool:
-        watch.OPEN.pop(system, None)
-        watch.CONFIRMED.add(system)
+        watch.confirmed(system)
         audited(host, system)
         return True
 
@@ -203,7 +204,7 @@ def switched(
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = None if system in watch.PROBERS else watch.start(plan.value, system, txn)
+        reason = None if system in watch.PROBERS else gates.start(plan.value, system, txn, state)
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def done(state: Any, host: Any) -> bool:
@@ -213,7 +214,7 @@ def switched(
         return reason is None or sent_back(host, system, [reason])
 
     def told(state: Any, host: Any) -> bool:
-        went, said = lock.ask(host, *words, limit=lease.BACK)
+        went, said = before.forth(system, lambda: lock.ask(host, *words, limit=lease.BACK))
         watch.SAID.extend(said[:1] if went and recreated else [])  # how long the page was on
         if not went and not any(line.startswith("error") for line in said):
             # Its connection is gone, or it itself: what it began, it ends when it is back.
@@ -243,7 +244,8 @@ def watched(plan: Quiet, system: str, txn: str) -> Generator[FunctionCommand]:
     """
 
     def look(state: Any, host: Any) -> bool:
-        reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn)
+        with gates.begin(plan.value, system, state) as looking:
+            reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn, gates=looking)
         return not reasons or sent_back(host, system, reasons)
 
     yield FunctionCommand(look, (), {})
@@ -280,7 +282,8 @@ def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
     Arguments: the coordinator; the system; why, the first of which the hosts' journals keep.
     """
     lease.rest(system)
-    back, words = lock.ask(host, "rollback", system, "--why", reasons[0], "--by", run.actor(), limit=lease.BACK)
+    asked = "rollback", system, "--why", reasons[0], "--by", run.actor()
+    back, words = before.back(system, lambda: lock.ask(host, *asked, limit=lease.BACK))
     back = back or lease.went_back(host, system, run.txn())  # a person or the lease was faster
     watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
     audited(host, system)

@@ -60,6 +60,8 @@ def install() -> None:
         flow.INVENTORY.append(shlex.quote(str(context.params.get("inventory"))))
         _files = [Path(str(word)) for word in context.params.get("operations") or ()]
         _dry = bool(context.params.get("dry"))
+        if command_line.reads(context.params):
+            ctx_config.get().FAIL_PERCENT = 100  # who is away is told, and the others are asked all the same
     state = ctx_state.get()
     original = state.init
 
@@ -70,9 +72,10 @@ def install() -> None:
         if context and not context.params.get("dry") and (lines := command_line.partial(context.params, plan().run)):
             refuse(*lines)
         if context:
-            from operations import recorder
+            from operations import recorder, terminal
 
             recorder.start(state, context.params)
+            terminal.start(state, context.params)  # after it: what is registered last for the end comes first
 
     state.init = init
 
@@ -212,6 +215,11 @@ def known_release(system: str) -> str | None:
     return _live[system].release.live if system in _live else None
 
 
+def known_live(system: str) -> Live:
+    """What was live when this run began, as far as anybody asked."""
+    return _live.get(system, Live())
+
+
 def was_asked(system: str) -> bool:
     """Whether this run asked what is live of a system."""
     return system in _live
@@ -219,12 +227,12 @@ def was_asked(system: str) -> bool:
 
 def known_images(system: str) -> dict[str, dict[str, str]]:
     """{release: {service: image}} as it was written down when this run began."""
-    return _live.get(system, Live()).images
+    return known_live(system).images
 
 
 def paged(system: str) -> bool:
     """Whether a person had turned the maintenance page on when this run began: users' paths answer 503 then."""
-    return bool(_live.get(system, Live()).maintenance)
+    return bool(known_live(system).maintenance)
 
 
 def release(system: str) -> str:

@@ -53,13 +53,16 @@ def layer(
     )
     if strategy(plan, system, live) == "recreate" and any(s.role == "candidate" for s in running):
         lease.still_ours(name=f"{system}: layer {number} starts beside nothing", system=system)
+    within = max(s.start_timeout for s in chosen)
     compose.up(
-        name=f"{system}: layer {number} is up and healthy ({', '.join(in_layer)})",
+        name=flow.at_most(f"{system}: layer {number} is up and healthy ({', '.join(in_layer)})", within),
         directory=plan.run_dir(system),
         services=[s.name for s in running],
-        timeout=max(s.start_timeout for s in chosen),
+        timeout=within,
     )
-    ready.answers(name=f"{system}: layer {number} is ready", checks=ready_checks(plan, system, host, running))
+    checks = ready_checks(plan, system, host, running)
+    name = flow.at_most(f"{system}: layer {number} is ready", sum(one["limit"] for one in checks))
+    ready.answers(name=name, checks=checks)
 
 
 @deploy("stack")
@@ -83,13 +86,16 @@ def candidates(plan: Plan, system: str, host: str, live: Live, secrets: Secrets)
     if chosen:
         given(name=f"{system}: the idle slots of {host} are the release's", system=system)
         lease.still_ours(name=f"{system}: {host}'s turn has come", system=system)
+        within, names = max(s.start_timeout for s in chosen), ", ".join(s.service for s in chosen)
         compose.up(
-            name=f"{system}: {chosen[0].release} is up and healthy ({', '.join(s.service for s in chosen)})",
+            name=flow.at_most(f"{system}: {chosen[0].release} is up and healthy ({names})", within),
             directory=plan.run_dir(system),
             services=[s.name for s in chosen],
-            timeout=max(s.start_timeout for s in chosen),
+            timeout=within,
         )
-        ready.answers(name=f"{system}: {chosen[0].release} is ready", checks=ready_checks(plan, system, host, chosen))
+        checks = ready_checks(plan, system, host, chosen)
+        name = flow.at_most(f"{system}: {chosen[0].release} is ready", sum(one["limit"] for one in checks))
+        ready.answers(name=name, checks=checks)
 
 
 @operation(is_idempotent=False)

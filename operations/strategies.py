@@ -12,7 +12,7 @@ from changeover.live import Live
 from changeover.plan import Plan
 from changeover.stack import wanted_release
 from changeover.words import seconds, whole_seconds
-from operations import flow, lease, lock, watch
+from operations import before, flow, gates, lease, lock, watch
 from operations.host_command import BINARY
 from operations.release import Quiet, sent_back
 
@@ -63,11 +63,12 @@ def opened(plan: Quiet, system: str, txn: str, words: list[str]) -> Generator[Fu
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = watch.start(plan.value, system, txn)
+        reason = gates.start(plan.value, system, txn, state)
         watch.stop(system)  # behind the page there is nothing to see
         return reason is None or flow.fail_here(host, [reason, "nothing was stopped"])
 
     def kept(state: Any, host: Any) -> bool:
+        before.moved(system, "step", "the maintenance page")
         lease.keep(host, plan.value, system, txn)
         return True
 
@@ -88,10 +89,11 @@ def turned(plan: Quiet, system: str, txn: str, words: list[str]) -> Generator[Fu
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = None if system in watch.PROBERS else watch.start(plan.value, system, txn)
+        reason = None if system in watch.PROBERS else gates.start(plan.value, system, txn, state)
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def look(state: Any, host: Any) -> bool:
+        before.moved(system, "step", f"{words[-1]} serves it")
         lease.keep(host, plan.value, system, txn)
         pause = seconds(plan.value.systems[system].release.pause)
         reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn, pause)

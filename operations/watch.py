@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
@@ -12,7 +13,7 @@ from changeover.routes import health_paths
 from changeover.settings import App
 from changeover.standing import Standing, expected
 from changeover.words import seconds
-from operations import run
+from operations import before, flow, run
 from operations.ask import spoken
 
 Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> whether it did, and what it said
@@ -23,10 +24,12 @@ OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run ha
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 CUT_OFF = "is undone by the hosts themselves, or goes back"  # nobody said how the switch ended
 HALF_WAY = "half-way, goes back by itself"  # a recreate that is open, a rolling release between two hosts
+SEEN: dict[str, str] = {}  # system -> what its prober has seen so far, in words
 SAID: list[str] = []  # what the host command said of switches that users saw something of
 FOLDER = Path("reports")
 EVERY = 2.0  # seconds between two looks at the prober's file
 LOOK = 5.0  # seconds between two looks at the containers of all hosts
+OPEN_EVERY = 2.0  # seconds between two WebSockets that the prober opens anew
 SOON = 0.5  # seconds until a host that was silent is asked again: its time limit was a pause already
 OWN_HEALTH = "/nginx-health"  # of a system without any slots there is nothing else to ask
 AFTER = 30.0  # seconds that the prober may outlive lease and soak, when nobody stops it
@@ -56,6 +59,7 @@ def config(plan: Plan, system: str) -> Config | None:
         requests=[Request.model_validate(one) for one in asked]
         or [Request(path=path) for path in health_paths(settings, paged) or [OWN_HEALTH]],
         websocket=None if paged else release.websocket,
+        open_every=OPEN_EVERY,
         seconds=seconds(release.lease) + seconds(release.soak) + turns(plan, system) + 600 + AFTER,
     )
 
@@ -104,6 +108,11 @@ class Renewal:
         self._lease, self._ask = lease, ask
         self._next, self._ends = 0.0, time.monotonic() + lease
 
+    @property
+    def left(self) -> float:
+        """Seconds until it ends, unless it is renewed."""
+        return max(0.0, self._ends - time.monotonic())
+
     def due(self) -> str | None:
         """Renews it when a third of it is over; why the release must go back instead, or None."""
         now = time.monotonic()
@@ -121,13 +130,29 @@ class Renewal:
         return f"the lease could not be renewed: {' '.join(words)}"
 
 
-def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None) -> list[str]:
+class Judges(Protocol):
+    """What else judges a release while it is watched (operations/gates.py), at its own pace."""
+
+    def reasons(self) -> list[str]:
+        """Why it should go back."""
+
+    def end(self) -> list[str]:
+        """The same when the soak is over."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the soak must not end yet."""
+
+
+def soak(
+    plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None, gates: Judges | None = None
+) -> list[str]:
     """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
     Who is silent when the soak is over is asked again, until it answers or is given up: a host, or the coordinator.
 
     Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed;
-    seconds (default: the soak's).
+    seconds (default: the soak's); what judges it beside prober and hosts.
     """
     release = plan.systems[system].release
     began = time.monotonic()
@@ -137,14 +162,17 @@ def soak(plan: Plan, system: str, ask: Ask, txn: str, length: float | None = Non
     while True:
         if reason := renewal.due():
             return [reason]
+        left = f"{max(0.0, end - time.monotonic()):.0f} s under watch left"
+        flow.DOING[system] = "; ".join(filter(None, [left, SEEN.get(system), f"lease {renewal.left:.0f} s"]))
         over = time.monotonic() >= end
-        reasons = judge(system, release.max_failed)
+        reasons = judge(system, release.max_failed) or (gates.reasons() if gates else [])
         again = over or standing.missing or time.monotonic() >= looked + LOOK
         if not reasons and again:  # a look may wait for silent hosts
             looked = time.monotonic()
             reasons += stands(plan, system, ask, standing, looked - began)
-        if reasons or over and not standing.starting and not standing.missing:
-            return reasons
+        settled = over and not standing.starting and not standing.missing and not (gates and gates.undecided)
+        if reasons or settled:
+            return reasons or (gates.end() if gates else [])
         time.sleep(SOON if standing.missing else EVERY)
 
 
@@ -175,6 +203,7 @@ def judge(system: str, most: int) -> list[str]:
     if prober is None:
         return []
     found = summary(read(prober.out))
+    SEEN[system] = f"{found['failed']} of {found['sent']:,} probes failed"
     if found["failed"] <= most:
         return [] if prober.running else [f"the prober has ended, so nothing watches the release; see {prober.out}"]
     first = found["first_failures"][0]
@@ -183,6 +212,13 @@ def judge(system: str, most: int) -> list[str]:
         f"{found['failed']} of {found['sent']} probes failed (limit {most})",
         f"first at {first['t']}: {first['method']} {first['path']}{where}: {first['error']}",
     ]
+
+
+def confirmed(system: str) -> None:
+    """A system's release stays; nothing of its switch is open any more."""
+    OPEN.pop(system, None)
+    CONFIRMED.add(system)
+    before.moved(system, "confirm")
 
 
 def stop(system: str) -> tuple[Path, int, int] | None:

@@ -2,11 +2,12 @@
 
 from pyinfra import host
 
-from operations import run
+from operations import before, run
 from operations.preflight import fit, objections, preflight
 
 plan = run.plan()
 found = fit(plan)
+before.look(plan)
 mine = plan.systems_on(host.name)
 coordinated = {system: run.live(system) for system in mine if plan.coordinator(system).name == host.name}
 preflight(

@@ -14,7 +14,6 @@ from .shell import Shell
 
 INVENTORY = "inventories/staging.py"
 PYINFRA = [str(Path(sys.executable).with_name("pyinfra")), INVENTORY]
-STARTING = re.compile(r"--> Starting operation: (?:\S+\.py \| )?(.+?)\s*$")
 SUMMARY = re.compile(r"^ (done|failed|interrupted|report|where|why|next) ")
 
 

@@ -72,7 +72,7 @@ def engine(*words: str) -> None:
 
 def begun(tmp_path: Path, change: dict) -> subprocess.Popen:
     """A run that cannot come in any more; it has loaded what locks it out, and is about to notice."""
-    words = support.pyinfra_words("phases/secure.py", "-y", *data(tmp_path, change), inventory=INVENTORY)
+    words = support.pyinfra_words("phases/secure.py", "-y", "-v", *data(tmp_path, change), inventory=INVENTORY)
     run = subprocess.Popen(words, cwd=support.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert run.stdout
     for line in run.stdout:

@@ -1,7 +1,13 @@
 """The next release and the way back, under load: nobody notices, and every write is there once."""
 
 import json
+import shutil
+import subprocess
+import sys
 import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from rehearsal.load import beside, series
 from tests import support
@@ -56,6 +62,51 @@ def seen_on_the_way(run: support.Run) -> None:
     page = (latest / "index.html").read_text()
     assert all(item in page for item in items) and "its event after" in page
     assert " passed" in (latest / "tests-tasktracker-api-app1.txt").read_text()
+    reported(json.loads((latest / "record.json").read_text()))
+
+
+def reported(record: dict[str, Any]) -> None:
+    """What the record says of the traffic and of what changed: the prober saw both slots, each on its side."""
+    system, probe = record["systems"][0], record["probe"]
+    assert system["migration"] == {"from": "0001", "to": "0002"}
+    assert (system["settings"], system["settings_unknown"]) == ([], "")
+    assert [service for service, image in system["images"].items() if image == system["images_before"][service]] == []
+    assert [one["kind"] for one in record["moments"]] == ["switch", "confirm"]
+    switch, confirmed = record["moments"]
+    series = probe["series"]
+    before = {slot for one in series for slot in one["slots"] if one["t"] < switch["at"][:19]}
+    after = {slot for one in series for slot in one["slots"] if one["t"] > switch["until"]}
+    assert (before, after) == ({"blue"}, {"green"})
+    assert sum(one["sent"] for one in series) == sum(one["sent"] for one in probe["spans"]) == probe["sent"]
+    assert [one["name"] for one in probe["spans"]] == ["before traffic to 1.1.0", "from traffic to 1.1.0 on"]
+    warm = datetime.fromisoformat(record["way_back"]["warm_until"]) - datetime.fromisoformat(confirmed["until"])
+    assert warm == timedelta(minutes=30)
+
+
+def test_a_report_that_is_lost_is_made_again_from_the_journal(tmp_path):
+    """The control machine died, and its disk with it: another one asks the hosts, and changes nothing on them."""
+    own = (support.ROOT / "reports" / "latest").resolve()
+    lost = tmp_path / own.name
+    shutil.move(own, lost)
+    state = live()
+    words = [sys.executable, "-m", "changeover", "report", support.STAGING]
+    try:
+        done = subprocess.run(words, cwd=support.ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (
+            "tasktracker went from 1.0.0 to 1.1.0" in done.stderr and " not known   gates and checklist" in done.stderr
+        )
+        folder = Path(done.stderr.rsplit(" report      ", 1)[1].strip()).parent
+        found, before = (json.loads((at / "record.json").read_text()) for at in (support.ROOT / folder, lost))
+        assert found["rebuilt"]["host"] == "edge1" and found["outcome"] == "ok"
+        for key in ("txn", "actor", "environment", "release"):
+            assert found[key] == before[key]
+        assert [one["kind"] for one in found["moments"]] == [one["kind"] for one in before["moments"]]
+        assert live() == state
+        shutil.rmtree(support.ROOT / folder)
+    finally:
+        shutil.move(lost, own)
+    assert "wrote its own" in subprocess.run(words, cwd=support.ROOT, capture_output=True, text=True, timeout=60).stderr
 
 
 def test_a_release_that_was_gone_back_from_is_held(gateway):

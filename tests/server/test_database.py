@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from changeover.logins import is_login
+from changeover import gate_asks
+from changeover.logins import is_login, reader
 from changeover.settings import Postgres
 from changeover.stack import image
 from changeover.texts import login_of
@@ -85,6 +86,28 @@ def test_logins_over_the_network_need_a_password(fleet, ask_database, database, 
     for user in ("postgres", login_of(fleet.plan, database.system, database.part, fleet.secrets)):
         answer = ask_database("sh", "-c", NETWORK_LOGIN.format(user=user, database=settings.database))
         assert "password" in answer["err"], f"{database}: {user}: {answer['out'] or answer['err']}"
+
+
+def test_gates_read_and_write_nothing(fleet, ask_database, database, settings):
+    """As the role that a gate's SQL runs as; also when the statement itself asks for more."""
+    if database.part not in gate_asks.databases(fleet.plan, database.system):
+        pytest.skip(f"{database}: no gate of group_data asks it, so there is no role to read it")
+    role = reader(settings.owner)
+
+    def ask(sql: str) -> dict:
+        return ask_database("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", settings.database, "-c", sql)
+
+    def refused(sql: str, why: str) -> list[str]:
+        answer = ask(sql)
+        return [] if answer["code"] and why in answer["err"] else [f"{sql}: {answer['out'] or answer['err']}"]
+
+    answer = ask("select count(*) from pg_stat_activity")
+    problems = [] if answer["out"].strip().isdigit() else [f"{role} does not read: {answer['err']}"]
+    problems += refused("create temp table gate_was_here (n int)", "read-only transaction")
+    problems += refused("set transaction read write; create table public.gate_was_here (n int)", "permission denied")
+    answer = ask_database("sh", "-c", NETWORK_LOGIN.format(user=role, database=settings.database))
+    problems += [] if "password" in answer["err"] else [f"{role} logs in over the network: {answer['out']}"]
+    check([f"{database}: {problem}" for problem in problems])
 
 
 def test_settings_are_the_datas(ask_database, database, settings):

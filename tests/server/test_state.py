@@ -50,6 +50,7 @@ def test_every_host_answers_the_same(fleet, member):
         serves = (hosts.get(gateway, {}).get("gateway") or {}).get("generation")
         if serves != wanted["generation"]:
             problems.append(f"{gateway} serves generation {serves}, not {wanted['generation']}")
+    problems += [f"off: {line}" for line in said.get("off") or []]  # containers, drift, hosts that are to be told
     check([f"{member}: status: {problem}" for problem in problems])
 
 

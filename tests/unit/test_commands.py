@@ -94,3 +94,10 @@ def test_after_a_way_back_the_ones_that_follow_run_too(monkeypatch: pytest.Monke
     assert (tmp_path / "seen").read_text() == "1.0.0 after 1.1.0\n"
     assert flow.FAILURES["edge1"][2].startswith("static files: ended with exit code 5")
     assert commands.after(plan("exit 5", "before"), "shop", "1.0.0", "1.1.0") == []
+
+
+def test_how_long_it_may_take_is_known_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "LIMITS", {})
+    monkeypatch.setattr(commands, "ran", lambda **words: None)
+    commands.steps(plan("true", timeout="90s"), "shop", "before", "1.1.0", "1.0.0")
+    assert list(flow.LIMITS.values()) == [90.0] and all(name.startswith("shop: ") for name in flow.LIMITS)

@@ -12,14 +12,15 @@ import pytest
 from fakes import Outcome
 from plans import good, on_all
 
-from changeover import fleet
+from changeover import fleet, gate_asks, logins
 from changeover.live import Live, Releases
 from changeover.logins import login
+from changeover.record_changes import Migration
 from changeover.secrets import Secrets
 from changeover.settings import Postgres
 from facts.postgres import Database, passfile
-from operations import flow
-from operations.database import Login, Look, left, migrated, once, prepared
+from operations import before, database, flow
+from operations.database import Login, Look, left, migrated, once, prepared, read
 
 Run = Callable[..., Outcome]
 PASSWORD = "it's a \"canary\\ $HOME"
@@ -95,11 +96,50 @@ def test_the_passwords_are_in_no_command_and_no_log_and_never_sent_to_be_kept(ru
     assert "canary" not in f"{ARGUMENTS} {done.lines}"
 
 
+# --- the role that gates read as
+
+
+def test_the_reader_is_made_once_and_no_other_is_taken_for_it(run: Run) -> None:
+    done = run(read, {"psql -q": [], "psql": READY}, **ARGUMENTS)
+    (made,) = done.commands
+    assert made.stdin == logins.reader_sql(service()) and "psql -q -v ON_ERROR_STOP=1 -U postgres -d shop" in made.text
+    done = run(read, {"psql": [*READY, "role shop_gates", "ours shop_gates"]}, **ARGUMENTS)
+    assert not done.changed and done.commands == []
+    done = run(read, {"psql": [*READY, "role shop_gates"]}, **ARGUMENTS)
+    assert done.failed and "shop_gates is a role of shop that was not made here" in flow.FAILURES["@fake/one"][0]
+
+
+def test_only_a_database_that_gates_ask_has_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"name": "depth", "source": {"sql": "select 1"}, "value": 1}
+
+    def wanted(*gates: dict[str, Any]) -> list[str]:
+        hosts = good()
+        on_all("shop.gates", list(gates))(hosts)
+        return gate_asks.databases(fleet.load(hosts), "shop")
+
+    assert wanted(asked, {**asked, "name": "again"}) == ["db"]
+    assert wanted({**asked, "source": {"probe": "p95"}}) == [] and wanted() == []
+    made: list[str] = []
+    monkeypatch.setattr(database, "prepared", lambda **_: None)
+    monkeypatch.setattr(database, "read", lambda **arguments: made.append(arguments["container"]))
+    hosts = good()
+    on_all("shop.gates", [asked])(hosts)
+    plan = fleet.load(hosts)
+    secrets = Secrets(Path("/nonexistent"), {"SHOP_DB_PASSWORD": "x" * 9, "POSTGRES_PASSWORD": "y" * 9})
+    database.prepare.__wrapped__(plan, "shop", "data1", secrets)  # type: ignore[attr-defined]
+    assert made == ["shop-db-1"]
+
+
 # --- the schema
 
 
+@pytest.fixture(autouse=True)
+def schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(before, "SCHEMA", {})
+
+
 def migrate(run: Run, state: Database, **responses: Any) -> Outcome:
-    named = {"directory": "/srv/shop", "container": "api-blue", "look": lambda: state, "timeout": 600}
+    named = {"system": "shop", "directory": "/srv/shop", "container": "api-blue", "look": lambda: state, "timeout": 600}
     return run(migrated, responses, **named, failed=NOTHING)
 
 
@@ -109,6 +149,8 @@ def test_a_release_that_rolls_out_has_its_migrations_run_whatever_is_there(run: 
     (command,) = done.commands
     assert command.text == once("/srv/shop", "api-blue", ["alembic", "upgrade", "head"], 600, NOTHING)
     assert " run --rm --no-deps -T --name srv-shop-migrate api-blue alembic upgrade head" in command.text
+    assert before.SCHEMA == {"shop": [version, version]} and done.changed
+    assert before.migration("shop") == Migration(from_=version, to=version) and before.migration("hello") is None
 
 
 def test_without_a_login_nothing_is_migrated(run: Run) -> None:
@@ -118,8 +160,9 @@ def test_without_a_login_nothing_is_migrated(run: Run) -> None:
 
 def test_a_migration_that_fails_fails_the_host(run: Run) -> None:
     says = {"success": False, "stderr": ["sqlalchemy.exc.ProgrammingError: no such table"]}
-    done = migrate(run, Database(login=True), **{"alembic upgrade": says})
+    done = migrate(run, Database(login=True, version="0001"), **{"alembic upgrade": says})
     assert done.failed and "sqlalchemy.exc.ProgrammingError: no such table" in done.lines
+    assert before.migration("shop") == Migration(from_="0001", to="")
 
 
 LONGER = "the migration took longer than 1 s (migrations.timeout), and was ended"

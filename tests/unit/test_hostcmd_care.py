@@ -124,7 +124,7 @@ def test_status_is_one_screen(world):
     world.stage("1.1.0", "green")
     world.ok("switch tasktracker --txn T1 --by dana")
     lines = text(world, "status tasktracker").splitlines()
-    assert lines[0].startswith("tasktracker   live 1.1.0 since") and "previous 1.0.0 (warm)" in lines[0]
+    assert lines[0].startswith("tasktracker   live 1.1.0 since") and "previous 1.0.0 (blue, warm)" in lines[0]
     assert "  api         app1 green ready   app2 green ready" in lines
     assert any(line.startswith("goes back by itself in") for line in lines)
     assert lines[-1] == "to go back: changeover rollback tasktracker      (code only, about 1 s)"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from changeover.logins import is_login, lock_sql, login, setup_sql, verifier
+from changeover.logins import is_login, lock_sql, login, reader, reader_sql, setup_sql, verifier
 from changeover.settings import Postgres
 
 
@@ -88,3 +88,16 @@ def test_old_logins_are_locked_first_and_dropped_where_nothing_depends_on_them()
     assert other[0] == 'alter role "shop_0001" nologin password null;'
     assert 'drop role "shop_0001"' in other[2] and "dependent_objects_still_exist" in other[2]
     assert 'drop role "shop";' not in sql and 'drop owned by "shop"' not in sql
+
+
+def test_the_reader_of_gates_reads_and_has_no_password() -> None:
+    made = "where not exists (select from pg_roles where rolname = 'shop_gates')"
+    assert reader_sql(service()).splitlines()[3:] == [
+        f"select 'create role \"shop_gates\"' {made} \\gexec",
+        "comment on role \"shop_gates\" is 'changeover';",
+        'alter role "shop_gates" login nosuperuser nocreatedb nocreaterole connection limit 5 password null;',
+        'grant pg_read_all_data, pg_monitor to "shop_gates";',
+        'alter role "shop_gates" set default_transaction_read_only = on;',
+        "alter role \"shop_gates\" set statement_timeout = '5s';",
+    ]
+    assert not is_login("shop", reader("shop"), [reader("shop")]), "a rotation locks older logins, and not this one"

@@ -156,6 +156,34 @@ def test_a_socket_that_is_closed_with_1012_comes_back_and_another_close_is_a_fai
     assert sockets == [(101, None), (1012, None), (101, None), (1001, "closed with 1001 instead of 1012"), (101, None)]
 
 
+def test_a_release_that_takes_no_new_socket_is_seen_though_the_old_one_stays(tls, tmp_path):
+    """The socket that is kept stays where it is until that drains; users open new ones all the time."""
+    context, ca = tls
+    opened = []
+
+    def dead(connection, request):
+        if request.path != "/ws":
+            return connection.respond(http.HTTPStatus.OK, "ok\n")
+        opened.append(request.path)
+        bad = len(opened) > 3  # one that is kept, two that are opened for a moment; then another release
+        return connection.respond(http.HTTPStatus.BAD_GATEWAY, "no\n") if bad else None
+
+    out = tmp_path / "probe.jsonl"
+    with in_background(
+        lambda: serve(lambda s: s.wait_closed(), "127.0.0.1", 0, ssl=context, process_request=dead)
+    ) as port:
+        prober = Prober(config(port, ca, websocket="/ws", open_every=0.2, rate=5), out)
+        prober.start()
+        end = time.monotonic() + 10
+        while not any(one.error for one in probe.read(out)) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert prober.running
+        prober.stop()
+    sockets = [(one.kind, one.status, bool(one.error)) for one in probe.read(out) if one.kind.startswith("ws")]
+    assert sockets[:4] == [("ws", 101, False), ("ws new", 101, False), ("ws new", 101, False), ("ws new", None, True)]
+    assert probe.summary(probe.read(out))["by_kind"]["ws new"]["p50"] is None, "no latency of a page"
+
+
 def test_an_outage_is_written_down_and_it_ends_with_its_parent(tmp_path):
     out = tmp_path / "probe.jsonl"
     words = [sys.executable, "-m", "changeover.probe", "-", str(out)]

@@ -24,6 +24,7 @@ LEAST = {
     "ended": "2026-11-21T14:07:53Z",
     "outcome": "ok",
 }
+NOT_COMPARED = {"migration": None, "settings": None, "settings_unknown": ""}
 STEP = {
     "name": "up",
     "host": "app1",
@@ -42,7 +43,7 @@ def test_file_has_the_keys_of_the_contract(tmp_path):
     assert path == tmp_path / "new" / "record.json"
     assert json.loads(path.read_text()) == {
         **LEAST,
-        "systems": [{**LEAST["systems"][0], "images": {}}],
+        "systems": [{**LEAST["systems"][0], "images": {}, "images_before": {}, **NOT_COMPARED}],
         "txn": None,
         "system": "tasktracker",
         "release": {"from": "1.0.0", "to": "1.1.0"},
@@ -53,6 +54,8 @@ def test_file_has_the_keys_of_the_contract(tmp_path):
         "gates": [],
         "checklist": [],
         "probe": None,
+        "moments": [],
+        "rebuilt": None,
     }
 
 
@@ -63,7 +66,23 @@ def test_round_trip(tmp_path):
         changes={"app1": 1, "app2": 0},
         error={"where": "app1", "why": "503", "next": "look"},
         way_back={"kind": "restore", "command": "c", "loses": "4 s"},
-        gates=[{"name": "g", "samples": 3, "verdict": "no_data"}],
+        gates=[
+            {
+                "system": "tasktracker",
+                "name": "g",
+                "verdict": "fail",
+                "op": "<",
+                "value": 412.5,
+                "limit": 200,
+                "unit": "ms",
+                "samples": [
+                    {"t": "2026-11-21T14:03:22Z", "value": None, "verdict": "no_data"},
+                    {"t": "2026-11-21T14:03:32Z", "value": 412.5, "baseline": 39, "verdict": "fail"},
+                ],
+                "why": "412 ms",
+            },
+            {"name": "least", "verdict": "no_data"},
+        ],
         checklist=[{"item": "i", "source": "S4", "verdict": "pass", "evidence": "e"}],
         probe={"file": "probe.jsonl", "sent": 10, "failed": 0},
     )

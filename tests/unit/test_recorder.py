@@ -11,8 +11,8 @@ from plans import good, on_all
 
 from changeover import fleet, record
 from changeover.live import Live, Releases
-from operations import flow, images, run, watch
-from operations.recorder import after, images_of, outcome, place, summary, way_back
+from operations import flow, gates, images, run, watch
+from operations.recorder import after, gone_live, images_of, outcome, place, quick, summary, way_back
 
 PAGE = Path("reports/x/index.html")
 START = datetime(2026, 11, 21, 14, 3, tzinfo=UTC)
@@ -36,6 +36,7 @@ def made(**fields: Any) -> record.Record:
 def opened(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     found: dict[str, str] = {}
     monkeypatch.setattr(watch, "OPEN", found)
+    monkeypatch.setattr(gates, "LOOKING", {})
     return found
 
 
@@ -55,12 +56,39 @@ def test_how_a_run_ended(failed: bool, open_: dict[str, str], ends: str) -> None
 
 def test_a_release_ends_with_its_probes_and_its_way_back() -> None:
     probe = record.Probe(file="probe-shop.jsonl", sent=420, failed=0)
-    assert summary(made(way_back=way_back(["shop"]), probe=probe), PAGE) == [
+    switch = record.Step(
+        name="shop: traffic goes to 1.1.0", phase="switch", host="edge1", start=START, end=START + timedelta(seconds=3),
+        outcome="changed",
+    )  # fmt: skip
+    run_ = made(way_back=way_back(["shop"]), probe=probe, steps=[switch])
+    assert summary(run_, PAGE, "about 1 s") == [
         " done        shop 1.1.0 on staging: 5 changes on 2 hosts (71 s)",
+        " released    shop 1.1.0 is live since 14:03:03 UTC (before it 1.0.0)",
         " probed      0 of 420 requests failed, from before the switch on",
-        " way back    sudo changeover rollback shop   (code only, loses nothing)",
         " report      reports/x/index.html",
+        " way back    sudo changeover rollback shop   (code only, loses nothing; about 1 s)",
     ]
+    same = [record.System(name="shop", release=record.Release(from_="1.1.0", to="1.1.0"))]
+    assert gone_live(run_) and gone_live(run_.model_copy(update={"systems": same})) == [], "new settings are no release"
+
+
+@pytest.mark.parametrize(
+    "strategy, says",
+    [
+        ("blue_green", "about 1 s until 14:13 UTC, then about 12 s"),
+        ("recreate", "with the maintenance page, as long as a start takes"),
+    ],
+)
+def test_how_long_the_way_back_takes(strategy: str, says: str) -> None:
+    hosts = good()
+    for _, _, data in hosts:
+        data["shop"]["release"] = {"strategy": strategy, "keep_warm": "10m"}
+    assert quick(fleet.load(hosts), ["shop"], START) == says
+
+
+def test_an_outcome_is_told_in_words() -> None:
+    error = record.Error(where="edge1: 1.1.0 is watched", why="2 of 9 probes failed", next="mend it")
+    assert summary(made(outcome="rolled_back", error=error), PAGE)[0].startswith(" went back   shop 1.1.0 on staging")
 
 
 def test_what_was_checked_is_counted() -> None:

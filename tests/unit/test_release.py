@@ -13,7 +13,7 @@ from changeover import fleet
 from changeover.live import Live, Releases, SlotState
 from changeover.plan import Plan
 from hostcmd import options
-from operations import flow, lock, maintenance, release, watch
+from operations import flow, gates, lock, maintenance, release, watch
 from operations.maintenance import said
 from operations.release import Quiet
 
@@ -37,6 +37,7 @@ def plan(asked: str | None = "1.1.0") -> Plan:
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(watch, "OPEN", {})
     monkeypatch.setattr(watch, "PROBERS", {})
+    monkeypatch.setattr(gates, "LOOKING", {})
     monkeypatch.setattr(release.run, "actor", lambda: "me@here")
     flow.FAILURES.clear()
     yield
@@ -225,7 +226,7 @@ def watched(run: Run, responses: dict[str, Any] | None = None) -> Outcome:
 def soak(monkeypatch: pytest.MonkeyPatch, *reasons: str) -> None:
     """A soak that renews the lease once and gives these reasons."""
 
-    def once(_: Plan, system: str, ask: watch.Ask, txn: str) -> list[str]:
+    def once(_: Plan, system: str, ask: watch.Ask, txn: str, gates: Any) -> list[str]:
         done, words = ask("renew", system, "--txn", txn)
         return list(reasons) if done else [f"the lease could not be renewed: {' '.join(words)}"]
 

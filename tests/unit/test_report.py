@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -10,72 +10,8 @@ import pytest
 from changeover import __main__ as command_line
 from changeover import record as records
 from changeover import report
-from changeover.record import Check, Error, Gate, Probe, Record, Release, Step, System, WayBack
-
-START = datetime(2026, 11, 21, 14, 3, 22, tzinfo=UTC)
-HOSTS = {"edge1": 4, "app1": 9, "app2": 9, "data1": 12, "ops1": 0}
-PHASES = {"preflight": 3, "provision": 40, "database": 62, "services": 30, "api": 71, "dashboard": 65}
-
-
-def made(**fields) -> Record:
-    """A record of the first installation of tasktracker, with some fields of the test's own."""
-    base = dict(
-        id="20261121T140322Z-1.0.0",
-        systems=[released(None, "1.0.0")],
-        environment="staging",
-        actor="dana@laptop",
-        started=START,
-        ended=START + timedelta(seconds=271),
-        outcome="ok",
-        changes=HOSTS,
-    )
-    return Record(**{**base, **fields})
-
-
-def released(before: str | None, after: str, name: str = "tasktracker") -> System:
-    return System(name=name, release=Release(from_=before, to=after))
-
-
-def walk(hosts, phases=PHASES, per_phase=4, broken=None) -> list[Step]:
-    """Steps as a deploy makes them: phase by phase, all hosts at once; one broken (phase, host) ends it."""
-    steps, clock = [], START
-    for phase, length in phases.items():
-        every = length / per_phase
-        for number in range(per_phase):
-            for index, host in enumerate(hosts):
-                fails = (phase, host) == broken and number == per_phase - 1
-                changed = host != "ops1" and (number + index) % 3 == 0
-                steps.append(
-                    Step(
-                        name=f"{phase}: step {number + 1}",
-                        phase=phase,
-                        host=host,
-                        start=clock,
-                        end=clock + timedelta(seconds=every * (0.4 + 0.6 * ((index * 7) % 5) / 4)),
-                        outcome="failed" if fails else "changed" if changed else "ok",
-                        undone=broken is not None and changed and phase == broken[0] and not fails,
-                        detail="<script>alert(1)</script>\nhealth: 503" if fails else "",
-                    )
-                )
-            clock += timedelta(seconds=every)
-        if broken and phase == broken[0]:
-            break
-    return steps
-
-
-def failed() -> Record:
-    return made(
-        systems=[released("1.0.0", "1.1.0")],
-        outcome="failed",
-        ended=START + timedelta(seconds=208),
-        steps=walk(HOSTS, broken=("api", "app2")),
-        error=Error(
-            where="app2, phase api: <script>alert('x')</script> & \"more\"",
-            why="not ready after 60 s: GET /api/health/detailed gave 503\nnats: connection refused",
-            next="ssh app2 'docker logs --tail 50 tasktracker-api-green'",
-        ),
-        way_back=WayBack(kind="code", command="changeover rollback tasktracker", loses="nothing"),
-    )
+from changeover.record import Check, Gate, GateSample, Probe, Step, WayBack
+from tests.records import HOSTS, START, failed, fifty, made, rebuilt, release, released, walk, went_back
 
 
 class Page(HTMLParser):
@@ -164,7 +100,7 @@ def test_hostile_names_stay_text_everywhere():
             systems=[released(evil, evil, evil)],
             changes={evil + "2": 1},
             steps=[step],
-            gates=[Gate(name=evil, samples=1, verdict="fail")],
+            gates=[Gate(name=evil, verdict="fail")],
             checklist=[Check(item=evil, source=evil, verdict="fail", evidence=evil)],
             probe=Probe(file=evil, sent=1, failed=1),
             way_back=WayBack(kind="code", command=evil, loses=evil),
@@ -174,11 +110,24 @@ def test_hostile_names_stay_text_everywhere():
     assert "img" not in Page(page).tags
 
 
-@pytest.mark.parametrize("record", [made(), made(steps=walk(HOSTS)), failed()], ids=["bare", "ok", "failed"])
+PAGES = {
+    "bare": made(),
+    "ok": made(steps=walk(HOSTS)),
+    "failed": failed(),
+    "release": release(),
+    "went back": went_back(),
+    "rebuilt": rebuilt(),
+    "fifty": fifty(),
+}
+
+
+@pytest.mark.parametrize("record", PAGES.values(), ids=PAGES)
 def test_page_is_whole_self_contained_and_outlined(record):
     page = Page(report.render(record))
     assert page.stack == []
-    assert page.addresses == ["data:,"]
+    assert page.addresses[0] == "data:,"
+    assert {address[1:] for address in page.addresses[1:] if address.startswith("#")} <= set(page.ids)
+    assert [address for address in page.addresses[1:] if not address.startswith("#")] == []
     assert "script" not in page.tags
     assert {"header", "main", "footer", "h1"} <= set(page.tags)
     assert page.headings.count(1) == 1
@@ -207,13 +156,15 @@ def test_sections_appear_only_with_data():
     assert '<th scope="row">data1</th><td>12</td>' in bare
     full = report.render(
         made(
-            gates=[Gate(name="api_p95", samples=1812, verdict="no_data")],
+            gates=[
+                Gate(name="api_p95", verdict="no_data", samples=[GateSample(t=START, value=None, verdict="no_data")])
+            ],
             checklist=[Check(item="backup restored", source="S1", verdict="pass", evidence="9 tables")],
             probe=Probe(file="probe.jsonl", sent=31204, failed=0),
         )
     )
-    assert '<th scope="row">api_p95</th><td>no data</td><td>1,812</td>' in full
-    assert '<th scope="row">backup restored</th><td>pass</td><td class="detail">9 tables</td>' in full
+    assert re.search(r'<th scope="row">api_p95</th><td data-label="Verdict"><span [^>]*>.*no data</span></td>', full)
+    assert re.search(r'<th scope="row">backup restored</th>.*pass</span></td><td [^>]*>9 tables', full)
     assert "0 of 31,204 requests failed." in full
 
 
@@ -260,14 +211,11 @@ def test_neighbours_of_one_kind_are_one_bar():
 
 
 def test_fifty_hosts_of_sixty_steps_are_small_and_quick():
-    hosts = [f"app{number:02}" for number in range(1, 51)]
-    told = [{"detail": f"{host}: image pulled, container recreated"} for host in hosts] * 60
-    steps = [step.model_copy(update=one) for step, one in zip(walk(hosts, per_phase=10), told, strict=True)]
-    assert len(steps) == 3000
-    record = made(steps=steps, changes=dict.fromkeys(hosts, 20))
-    begun = time.perf_counter()
+    record = fifty()
+    assert len(record.steps) == 3000
+    begun = time.process_time()
     page = report.render(record)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     assert len(page.encode()) < 2_000_000
     assert page.count("container recreated") == 3000
     assert "<summary>50 hosts without a failed step</summary>" in page

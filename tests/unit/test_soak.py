@@ -11,7 +11,7 @@ import pytest
 from plans import on_all
 from watching import BAD, Prober, sample, shop
 
-from operations import watch
+from operations import flow, watch
 
 # --- the soak
 
@@ -62,6 +62,24 @@ def test_the_lease_is_renewed_every_third_of_it_until_the_soak_is_over(
     assert soak(HostCommand(renew)) == []
     assert renewed == [0, 10, 20, 30, 40, 50, 60]
     assert clock[0] - 1000 >= 60
+
+
+def test_a_person_is_told_how_far_it_is(
+    probers: dict[str, Any], clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[float, str] = {}
+    monkeypatch.setattr(flow, "DOING", {})
+    monkeypatch.setattr(watch, "SEEN", {})
+    probers["shop"] = Prober(tmp_path / "p", sample(1))
+
+    def status() -> Any:
+        told[clock[0] - 1000] = flow.DOING["shop"]
+        return STATUS
+
+    assert soak(HostCommand(status=status)) == []
+    assert told[0] == "60 s under watch left; lease 30 s"
+    assert told[6] == "54 s under watch left; 0 of 1 probes failed; lease 24 s"
+    assert told[60] == "0 s under watch left; 0 of 1 probes failed; lease 30 s"
 
 
 def test_a_failure_ends_the_soak_at_once(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
