@@ -226,6 +226,15 @@ SHOP: dict[str, Any] = {
         ],
     },
     "migrations": {"engine": "alembic", "service": "api", "database": "db", "timeout": "10m"},
+    "checklist": [
+        {"name": "went live on staging", "source": "S1", "when": "before", "check": "rehearsed"},
+        {"name": "off-peak", "environment": "production", "within": ["mon-thu 06:00-09:00"], "zone": "Europe/Berlin"},
+        {"name": "stakeholders know", "environment": "production", "ask": "Who was told, and how?"},
+        {
+            "name": "no known vulnerability",
+            "program": {"run": ["pip-audit", "-r", "requirements.txt"], "folder": ".", "timeout": "2m"},
+        },
+    ],
 }
 
 

@@ -37,6 +37,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("SYSTEM.release.smoke.event", settings.Event),
     ("SYSTEM.release.commands, one of the list", settings.Command),
     ("SYSTEM.migrations", settings.Migrations),
+    ("SYSTEM.checklist, one of the list", settings.Item),
     ('SYSTEM.services.NAME (kind="app", the default)', settings.App),
     ('SYSTEM.services.NAME (kind="postgres")', settings.Postgres),
     ('SYSTEM.services.NAME (kind="nats")', settings.Nats),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from changeover.settings_checklist import Checklist, Item
 from changeover.settings_common import Limits, Strict
 from changeover.settings_hosts import Firewall, Hardening, Opening, Sshd, Swap, Updates
 from changeover.settings_release import Migrations, Probe, Releasing
@@ -40,6 +41,7 @@ __all__ = [
     "Gateway",
     "Health",
     "Integration",
+    "Item",
     "Limits",
     "Migrations",
     "Nats",
@@ -73,6 +75,7 @@ class System(Strict):
     services: dict[Name, Service] = Field(min_length=1, description="its parts; the name is used everywhere")
     release: Releasing = Field(Releasing(), description="how a release goes live")
     migrations: Migrations | None = Field(None, description="none: the system has no schema of its own")
+    checklist: Checklist = Field([], description="what must be so before a release, and what after it")
 
 
 class Gateway(Limits):
@@ -150,3 +153,6 @@ class Run(Strict):
         None, description="release of `system`, or of the first one; without it the live one stays"
     )
     why: Text | None = Field(None, description="the reason, for the lock, the audit and whoever reads them")
+    answers: Text | None = Field(
+        None, description="file with a line `ITEM: what was seen` for each question of the checklist"
+    )

@@ -37,6 +37,9 @@ SYS_NICE SYS_PTRACE SYS_RESOURCE WAKE_ALARM
 """.split()
 MAIL = r"^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 HTTPS = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._~/?=&%+-]*$"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY, _TIME = "(mon|tue|wed|thu|fri|sat|sun)", "([01][0-9]|2[0-3]):[0-5][0-9]"
+SPAN = f"^{_DAY}(-{_DAY})? {_TIME}-({_TIME}|24:00)$"
 # What a person is told when a text does not fit.
 PATTERNS = {
     RELEASE: "must be letters, digits and . _ - as in 1.10.0; 128 at most, first a letter or digit",
@@ -57,6 +60,7 @@ PATTERNS = {
     KERNEL: "must be a kernel setting, as in vm.swappiness",
     MAIL: "must be a mail address, as in ops@example.com",
     HTTPS: "must be a URL from https:// on, with a path",
+    SPAN: 'must be a day or two with -, and two times, as in "mon-thu 09:00-16:00"',
     USER: "must be small letters, digits and -; 31 at most, first a letter",
 }
 
