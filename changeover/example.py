@@ -232,7 +232,13 @@ SHOP: dict[str, Any] = {
         {"name": "stakeholders know", "environment": "production", "ask": "Who was told, and how?"},
         {
             "name": "no known vulnerability",
-            "program": {"run": ["pip-audit", "-r", "requirements.txt"], "folder": ".", "timeout": "2m"},
+            "program": {
+                "run": ["pip-audit", "-r", "requirements.txt"],
+                "folder": ".",
+                "env": {"PIP_INDEX_URL": "https://pypi.internal.example.com/simple"},
+                "secrets": ["PIP_TOKEN"],
+                "timeout": "2m",
+            },
         },
     ],
 }

@@ -25,7 +25,7 @@ from changeover.settings_services import (
     Service,
     Slots,
 )
-from changeover.settings_tests import Command, Event, Integration, Smoke
+from changeover.settings_tests import Command, Event, Integration, Program, Smoke
 from changeover.settings_tls import Acme, Tls, Way
 from changeover.words import DOMAIN, NAME, REACH, USER, Duration, Folder, Name, Port, Release, Size, Text
 
@@ -48,6 +48,7 @@ __all__ = [
     "Opening",
     "Postgres",
     "Probe",
+    "Program",
     "Ready",
     "Releasing",
     "Route",

@@ -489,6 +489,8 @@ shop = dict(
             program=dict(
                 run=["pip-audit", "-r", "requirements.txt"],
                 folder=".",
+                env={"PIP_INDEX_URL": "https://pypi.internal.example.com/simple"},
+                secrets=["PIP_TOKEN"],
                 timeout="2m",
             ),
         ),
