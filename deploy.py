@@ -6,6 +6,7 @@ A phase begins on any host when the one before has ended on all. A failed step s
 from pyinfra import local
 
 local.include("phases/preflight.py")  # refuses before anything is changed
+local.include("phases/checklist.py")  # the team's own, answered before anything is changed
 local.include("phases/secure.py")  # the host itself: deploy user, time, updates, firewall, SSH
 local.include("phases/provision.py")  # engine, host command
 local.include("phases/lock.py")  # one deploy at a time

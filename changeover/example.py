@@ -229,6 +229,21 @@ SHOP: dict[str, Any] = {
     "gates": GATES,
     "prometheus": "http://10.0.0.9:9090",
     "migrations": {"engine": "alembic", "service": "api", "database": "db", "timeout": "10m"},
+    "checklist": [
+        {"name": "went live on staging", "source": "S1", "when": "before", "check": "rehearsed"},
+        {"name": "off-peak", "environment": "production", "within": ["mon-thu 06:00-09:00"], "zone": "Europe/Berlin"},
+        {"name": "stakeholders know", "environment": "production", "ask": "Who was told, and how?"},
+        {
+            "name": "no known vulnerability",
+            "program": {
+                "run": ["pip-audit", "-r", "requirements.txt"],
+                "folder": ".",
+                "env": {"PIP_INDEX_URL": "https://pypi.internal.example.com/simple"},
+                "secrets": ["PIP_TOKEN"],
+                "timeout": "2m",
+            },
+        },
+    ],
 }
 
 

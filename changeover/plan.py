@@ -160,7 +160,8 @@ class Plan:
             for service in settings.services.values():
                 for name in secret_names(service):
                     wanted[system, name] = None
-            for name in [*smoke_secrets(settings), *(key for one in settings.release.commands for key in one.secrets)]:
+            programs = [*settings.release.commands, *(one.program for one in settings.checklist if one.program)]
+            for name in [*smoke_secrets(settings), *(key for one in programs for key in one.secrets)]:
                 wanted[system, name] = None
         return list(wanted)
 

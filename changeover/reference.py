@@ -40,6 +40,8 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("SYSTEM.gates.source", settings.Source),
     ("SYSTEM.gates.baseline", settings.Baseline),
     ("SYSTEM.migrations", settings.Migrations),
+    ("SYSTEM.checklist, one of the list", settings.Item),
+    ("SYSTEM.checklist, one's program", settings.Program),
     ('SYSTEM.services.NAME (kind="app", the default)', settings.App),
     ('SYSTEM.services.NAME (kind="postgres")', settings.Postgres),
     ('SYSTEM.services.NAME (kind="nats")', settings.Nats),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from changeover.settings_checklist import Checklist, Item
 from changeover.settings_common import Limits, Strict
 from changeover.settings_gates import Baseline, Gate, Gates, Source
 from changeover.settings_hosts import Firewall, Hardening, Opening, Sshd, Swap, Updates
@@ -25,7 +26,7 @@ from changeover.settings_services import (
     Service,
     Slots,
 )
-from changeover.settings_tests import Command, Event, Integration, Smoke
+from changeover.settings_tests import Command, Event, Integration, Program, Smoke
 from changeover.settings_tls import Acme, Tls, Way
 from changeover.words import DOMAIN, NAME, REACH, URL, USER, Duration, Folder, Name, Port, Release, Size, Text
 
@@ -43,12 +44,14 @@ __all__ = [
     "Gateway",
     "Health",
     "Integration",
+    "Item",
     "Limits",
     "Migrations",
     "Nats",
     "Opening",
     "Postgres",
     "Probe",
+    "Program",
     "Ready",
     "Releasing",
     "Route",
@@ -83,6 +86,7 @@ class System(Strict):
         None, pattern=URL, description="base URL for gates with promql, as the coordinator (the first gateway) sees it"
     )
     migrations: Migrations | None = Field(None, description="none: the system has no schema of its own")
+    checklist: Checklist = Field([], description="what must be so before a release, and what after it")
 
 
 class Gateway(Limits):
@@ -161,3 +165,6 @@ class Run(Strict):
     )
     why: Text | None = Field(None, description="the reason, for the lock, the audit and whoever reads them")
     txn: Text | None = Field(None, description="run whose report runbooks/rebuild_report.py makes; default: the last")
+    answers: Text | None = Field(
+        None, description="file with a line `ITEM: what was seen` for each question of the checklist"
+    )

@@ -39,6 +39,9 @@ MAIL = r"^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 HTTPS = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._~/?=&%+-]*$"
 TAKE = r"^(status|ms|\$(\.[A-Za-z0-9_-]+)+)$"
 URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$"
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY, _TIME = "(mon|tue|wed|thu|fri|sat|sun)", "([01][0-9]|2[0-3]):[0-5][0-9]"
+SPAN = f"^{_DAY}(-{_DAY})? {_TIME}-({_TIME}|24:00)$"
 # What a person is told when a text does not fit.
 PATTERNS = {
     RELEASE: "must be letters, digits and . _ - as in 1.10.0; 128 at most, first a letter or digit",
@@ -61,6 +64,7 @@ PATTERNS = {
     HTTPS: "must be a URL from https:// on, with a path",
     TAKE: "must be status, ms, or a path into the JSON answer, as in $.queue.depth",
     URL: "must be a URL, as in http://10.0.0.9:9090",
+    SPAN: 'must be a day or two with -, and two times, as in "mon-thu 09:00-16:00"',
     USER: "must be small letters, digits and -; 31 at most, first a letter",
 }
 

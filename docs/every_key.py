@@ -544,4 +544,47 @@ shop = dict(
         # longest time for one upgrade
         timeout="10m",
     ),
+    # what must be so before a release, and what after it
+    checklist=[
+        dict(
+            # what is so, in a person's words: it stands in output and report
+            name="went live on staging",
+            # the document that asks for it
+            source="S1",
+            # before anything is touched: an item that fails refuses the release; or after the confirmation: it
+            # undoes nothing, and the run ends with exit code 1
+            when="before",
+            # before: `certificates` last 14 days more, `images` are in the registry, `rehearsed` (the release
+            # went live on staging; its report is here), `tagged` in git as release.tag_name says. After:
+            # `healthy` containers at the release, 50 `logs` lines each without an error, `memory` below 90 % of
+            # the limits, the `probe` within release.max_failed, its `websocket` kept
+            check="rehearsed",
+        ),
+        dict(
+            name="off-peak",
+            # only there; none: everywhere
+            environment="production",
+            # times at which a release may begin, such as "mon-thu 09:00-16:00"
+            within=["mon-thu 06:00-09:00"],
+            # time zone of `within`
+            zone="Europe/Berlin",
+        ),
+        dict(
+            name="stakeholders know",
+            environment="production",
+            # a question to a person, at the terminal or in a file: `--data answers=FILE`
+            ask="Who was told, and how?",
+        ),
+        dict(
+            name="no known vulnerability",
+            # a program of the team's own; exit code 0 is yes
+            program=dict(
+                run=["pip-audit", "-r", "requirements.txt"],
+                folder=".",
+                env={"PIP_INDEX_URL": "https://pypi.internal.example.com/simple"},
+                secrets=["PIP_TOKEN"],
+                timeout="2m",
+            ),
+        ),
+    ],
 )

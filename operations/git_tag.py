@@ -26,7 +26,12 @@ def name_of(plan: Plan, system: str, live: Live) -> str | None:
     settings, environment = plan.systems[system].release, plan.fleet.environment
     if settings.tag not in ("always", environment) or not new_release(plan, system, live):
         return None
-    release = wanted_release(plan, system, live)
+    return spelt(plan, system, wanted_release(plan, system, live))
+
+
+def spelt(plan: Plan, system: str, release: str) -> str:
+    """The name of a release's tag, by the settings."""
+    settings, environment = plan.systems[system].release, plan.fleet.environment
     return settings.tag_name.format(system=system, release=release, environment=environment)
 
 

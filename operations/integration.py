@@ -48,6 +48,8 @@ def missing(plan: Plan, system: str) -> list[str]:
         if isinstance(service, App) and service.test
     }
     programs |= {f"{system}.release.commands.{number}": one for number, one in enumerate(settings.release.commands)}
+    listed = {f"{system}.checklist.{number}.program": one.program for number, one in enumerate(settings.checklist)}
+    programs |= {key: one for key, one in listed.items() if one}
     return [line for key, one in programs.items() for line in commands.missing(key, one)]
 
 

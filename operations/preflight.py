@@ -27,6 +27,7 @@ from operations.ask import at_once
 
 Found = dict[str, list[str]]  # host -> what speaks against it
 _found: Found = {}
+TAGS: dict[str, str] = {}  # image -> its digest in the registry, of those that this run brings
 _lock = Semaphore()
 
 
@@ -103,8 +104,8 @@ def _look(plan: Plan, hosts: Mapping[str, Any]) -> Found:
         found.setdefault(plan.coordinator(system).name, []).extend(tls_files.unfit(plan, system))
     for name, lines in together(seen).items():
         found[name] += lines
-    tags = {image: digest for here in seen.values() for image, digest in here.tags.items()}
-    moved = [line for system, state in states.items() for line in moved_tags(plan, system, state, tags)]
+    TAGS.update({image: digest for here in seen.values() for image, digest in here.tags.items()})
+    moved = [line for system, state in states.items() for line in moved_tags(plan, system, state, TAGS)]
     for line in [*moved, *tls_files.soon(plan)]:
         flow.note(line)
     if len(open_) < len(hosts) or len(states) < len(asked):

@@ -3,6 +3,7 @@
 from pyinfra import host
 
 from operations import flow, run
+from operations.checklist import gone_through
 from operations.confirm import answering
 from operations.release import confirm
 
@@ -14,3 +15,4 @@ flow.barrier(name="all systems answer")
 for system in host.loop(list(plan.systems)):
     if run.rolls_out(system) and host.name == plan.coordinator(system).name:
         confirm(plan, system, run.live(system), run.txn(), run.actor())
+        gone_through(plan, system, run.live(system), "after")

@@ -13,13 +13,25 @@ from rehearsal.load import beside, series
 from tests import support
 from tests.support import changeover, live, pyinfra
 
+CHECKLIST = [
+    {"name": "built", "check": "images"},
+    {"name": "valid", "check": "certificates"},
+    {"name": "told", "ask": "Who was told?"},
+    {"name": "at its time", "within": ["mon-sun 00:00-24:00"]},
+    {"name": "scanned", "program": {"run": ["sh", "-c", "echo no holes in $RELEASE"]}},
+    *({"name": name, "check": name, "when": "after"} for name in ("healthy", "logs", "memory", "probe", "websocket")),
+]
+
 
 def test_a_release_and_its_way_back_lose_nothing(gateway, tmp_path):
     before = live()
     assert before["release"]["live"] == "1.0.0"
     said = f'echo "$0 $PREVIOUS to $RELEASE" >> {tmp_path}/said'
     own = [{"name": f"files {when}", "when": when, "run": ["sh", "-c", said, when]} for when in ("before", "after")]
-    words = support.data(tmp_path, {"tasktracker.release.soak": "10s", "tasktracker.release.commands": own})
+    settings = {"soak": "10s", "commands": own}
+    listed = {"tasktracker.checklist": CHECKLIST, **{f"tasktracker.release.{key}": settings[key] for key in settings}}
+    (tmp_path / "answers").write_text("told: all of support\n")
+    words = [*support.data(tmp_path, listed), "--data", f"answers={tmp_path}/answers"]
     marks = {}
     with beside.load(tmp_path / "load.json", "--rate", "60", "--sockets", "40", seconds=400, requests=30_000) as load:
         time.sleep(5)
@@ -55,7 +67,11 @@ def seen_on_the_way(run: support.Run) -> None:
     names = ["an authenticated call", "a write, and its event", "an export"]
     items += [f"tasktracker: smoke test: {name}" for name in names]
     items += ["tasktracker: files before", "tasktracker: files after", "tasktracker: the audit chain holds"]
+    items += [f"tasktracker: {one['name']}" for one in CHECKLIST]
     assert sorted(one["item"] for one in checks) == sorted(items)
+    seen = {one["item"].removeprefix("tasktracker: "): one["evidence"] for one in checks}
+    assert seen["told"].startswith("all of support (") and seen["scanned"] == "exit code 0: no holes in 1.1.0"
+    assert "sha256:" in seen["built"] and " containers on 3 hosts are healthy" in seen["healthy"], seen
     assert {one["verdict"] for one in checks} == {"pass"}
     head = next(one["evidence"] for one in checks if "audit" in one["item"])
     assert head in changeover("edge1", "audit tasktracker --verify") and head in run.text
