@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hostcmd import audit, busy, clock, lock, peers, plan
+from hostcmd import audit, busy, clock, lock, peers, plan, strategies
 from hostcmd.site import Site
-from hostcmd.state import State, half_way, idle, page
+from hostcmd.state import State, half_way, idle, page, share
 from hostcmd.stop import Stop
 from hostcmd.transaction import load
 from hostcmd.verbs import Answer
@@ -95,6 +95,8 @@ def _text(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
     if now["rolled"]:
         count = f"{len(now['rolled'])} of {len(plan.turns(site, now))} hosts"
         lines.append(f"  rolling     {count} serve {release['candidate']}: {', '.join(now['rolled'])}")
+    elif now["weight"]:
+        lines.append(f"  step        {share(now)} are on {release['candidate']}, the others on {release['live']}")
     elif now["opened"]:
         lines.append(f"  recreate    {release['live']} is stopped for {release['candidate']}, which has no traffic yet")
     elif release["candidate"]:
@@ -158,6 +160,9 @@ def _company(data: Mapping[str, Any]) -> list[str]:
 
 
 def _ways_on(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
+    if now["weight"]:
+        on = f"to go on: {strategies.ways_on(site, now, (data['lease'] or {}).get('left', 0))}"
+        return [on, _back(site, _duration(now))]
     if (lease := data["lease"]) and half_way(now):
         on = f"changeover switch {site.system}{_next_host(site, now)} --txn {lease['txn']}"
         return [f"goes back by itself in {lease['left']:.0f} s unless it goes on: {on}", _back(site, _duration(now))]
