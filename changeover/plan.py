@@ -160,7 +160,8 @@ class Plan:
             for service in settings.services.values():
                 for name in secret_names(service):
                     wanted[system, name] = None
-            for name in [*smoke_secrets(settings), *(key for one in settings.release.commands for key in one.secrets)]:
+            own = [key for one in settings.release.commands for key in one.secrets]
+            for name in [*smoke_secrets(settings), *own, *filter(None, [settings.release.early_secret])]:
                 wanted[system, name] = None
         return list(wanted)
 

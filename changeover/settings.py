@@ -24,6 +24,7 @@ from changeover.settings_services import (
     Service,
     Slots,
 )
+from changeover.settings_steps import Step, Who
 from changeover.settings_tests import Command, Event, Integration, Smoke
 from changeover.settings_tls import Acme, Tls, Way
 from changeover.words import DOMAIN, NAME, REACH, USER, Duration, Folder, Name, Port, Release, Size, Text
@@ -53,12 +54,14 @@ __all__ = [
     "Service",
     "Slots",
     "Smoke",
+    "Step",
     "Sshd",
     "Strict",
     "Swap",
     "System",
     "Tls",
     "Updates",
+    "Who",
 ]
 
 

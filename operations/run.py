@@ -24,7 +24,7 @@ from pyinfra import inventory
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_config, ctx_state
 
-from changeover import fleet, stack
+from changeover import early, fleet, stack
 from changeover import secrets as secret_values
 from changeover.live import Live, parse
 from changeover.problems import SettingsError, nearest
@@ -110,7 +110,7 @@ def _check(hosts: Any, limit: Any) -> None:
     if limit is not None and _plan.run.release:
         refuse("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
     _secrets = secret_values.of(_plan)
-    missing = _secrets.problems(_plan.secrets_wanted()) or broken(_plan, _secrets)
+    missing = _secrets.problems(_plan.secrets_wanted()) or [*broken(_plan, _secrets), *early.weak(_plan, _secrets)]
     if missing := [*missing, *tls_files.missing(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         refuse(*(f"error  {line}" for line in missing), count)

@@ -1,5 +1,5 @@
-"""Recreate, rolling and weighted steps, killed at any write: what was committed is finished, the rest undone; the page is where it must
-be, and what must not run beside each other does not."""
+"""Recreate, rolling and weighted steps, killed at any write: what was committed is finished, the rest undone; the page
+is where it must be, and what must not run beside each other does not."""
 
 import itertools
 import os
