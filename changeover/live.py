@@ -51,6 +51,12 @@ class Lease(_Part):
     seconds: float
 
 
+class Weight(_Part):
+    """A weighted step: the share of the clients that are on the candidate."""
+
+    percent: int
+
+
 class Live(_Part):
     """The state of one system. `generation` rises when traffic moves, `seq` with each change."""
 
@@ -63,6 +69,7 @@ class Live(_Part):
     maintenance: dict[str, Any] | None = None
     opened: dict[str, Any] | None = None
     rolled: list[str] = []
+    weight: Weight | None = None
     lease: Lease | None = None
     images: dict[str, dict[str, str]] = {}
     """{release: {service: image}}: which bytes its tags meant when it was staged; hostcmd/kept.py."""
