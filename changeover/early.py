@@ -12,6 +12,7 @@ import hmac
 
 from changeover.plan import Plan
 from changeover.secrets import Secrets
+from changeover.settings import System
 
 HEADER = "X-Changeover-Early"
 SHORTEST = 16  # characters of the secret: a value is seen by whoever is chosen, who could try secrets against it
@@ -27,14 +28,15 @@ def signed(secret: str, system: str, name: str) -> str:
     return f"{name}.{hmac.new(secret.encode(), f'{system}:{name}'.encode(), hashlib.sha256).hexdigest()}"
 
 
-def values(plan: Plan, system: str, source: Secrets) -> dict[str, tuple[int, str]]:
-    """{name: (the percentage of its step, its value)} of all that are chosen. Arguments: plan; system; the secrets."""
-    release = plan.systems[system].release
-    chosen = {name: step.who.percent for step in release.steps for name in step.who.names}
-    if not chosen:
-        return {}
-    secret = source.get(system, str(release.early_secret))
-    return {name: (percent, signed(secret, system, name)) for name, percent in chosen.items()}
+def chosen(system: System) -> dict[str, int]:
+    """{name: the percentage of its step} of all users and teams that are chosen."""
+    return {name: step.who.percent for step in system.release.steps for name in step.who.names}
+
+
+def values(plan: Plan, system: str, source: Secrets) -> dict[str, str]:
+    """{name: what it sends} of all that are chosen. Arguments: the plan; the system; where secrets come from."""
+    secret = source.get(system, str(plan.systems[system].release.early_secret))
+    return {name: signed(secret, system, name) for name in chosen(plan.systems[system])}
 
 
 def weak(plan: Plan, source: Secrets) -> list[str]:

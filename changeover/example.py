@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from changeover import settings
+from changeover.example_strategies import STEPS, WIKI
 
 WIDTH = 110
 INTRO = '''"""Every key of group_data once, with what it is for: an example to take from.
@@ -185,10 +186,11 @@ SHOP: dict[str, Any] = {
         },
     },
     "release": {
-        "strategy": "rolling",
+        "strategy": "blue_green",
         "lease": "90s",
         "soak": "5m",
-        "pause": "30s",
+        "steps": STEPS,
+        "early_secret": "EARLY_SECRET",
         "keep_warm": "30m",
         "keep": 5,
         "tag": "production",
@@ -229,11 +231,14 @@ SHOP: dict[str, Any] = {
 }
 
 
+SYSTEMS = (("fleet", settings.Fleet, FLEET), ("shop", settings.System, SHOP), ("wiki", settings.System, WIKI))
+
+
 def page() -> str:
     """The whole file. Each key's comment stands where it is first."""
     said: set[tuple[str, str]] = set()
     parts = [INTRO]
-    for name, model, values in (("fleet", settings.Fleet, FLEET), ("shop", settings.System, SHOP)):
+    for name, model, values in SYSTEMS:
         parts.append(f"{name} = {_text(model, values, said, 0)}\n")
     return "\n".join(parts)
 

@@ -61,10 +61,10 @@ def files(plan: Plan, host: str, plain: Collection[str] = (), secrets: Secrets |
         if isinstance(system.tls, Tls):
             result.append(File(f"{base}/tls/{name}.crt", Path(system.tls.certificate).read_text()))
             result.append(File(f"{base}/tls/{name}.key", Path(system.tls.key).read_text(), mode="600"))
-        if _chosen(system):
+        if chosen := early.chosen(system):
             assert secrets, "whoever writes the gateway's files knows the secrets"
-            values = [(value, percent) for percent, value in early.values(plan, name, secrets).values()]
-            result.append(File(f"{base}/early/{name}.conf", render("nginx/early.conf.j2", early=values), mode="600"))
+            sent = [(value, chosen[who]) for who, value in early.values(plan, name, secrets).items()]
+            result.append(File(f"{base}/early/{name}.conf", render("nginx/early.conf.j2", early=sent), mode="600"))
     return result
 
 
@@ -79,7 +79,7 @@ def directories(plan: Plan, host: str) -> list[Directory]:
         Directory(base),
         *(Directory(f"{base}/{part}") for part in ("conf", "conf/servers", "slots")),
         Directory(f"{base}/conf/tls", mode="700"),
-        *([Directory(f"{base}/conf/early", mode="700")] if any(_chosen(s) for s in served) else []),
+        *([Directory(f"{base}/conf/early", mode="700")] if any(early.chosen(s) for s in served) else []),
         *map(Directory, own),
     ]
 
@@ -130,7 +130,7 @@ def server(plan: Plan, name: str, common: dict[str, Any], plain: bool = False) -
         steps=_lines((part, percent) for percent, parts in _steps(system) for part in parts),
         sticky=sticky(name),
         sticky_age=STICKY,
-        chosen=_chosen(system),
+        chosen=bool(early.chosen(system)),
         early_cookie=early.cookie(name),
         early_header=early.HEADER.lower().replace("-", "_"),
         routes=routes,
@@ -183,11 +183,6 @@ def _lines(pairs: Iterable[tuple[Any, int]]) -> list[str]:
     """Pairs as nginx reads them, ten a line."""
     words = [f"{one} {other};" for one, other in pairs]
     return [" ".join(words[at : at + 10]) for at in range(0, len(words), 10)]
-
-
-def _chosen(system: System) -> bool:
-    """Whether users or teams are chosen by name."""
-    return any(step.who.names for step in system.release.steps)
 
 
 def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, Any]]:

@@ -75,7 +75,8 @@ class Live(_Part):
     """{release: {service: image}}: which bytes its tags meant when it was staged; hostcmd/kept.py."""
     drifted: Annotated[bool, Field(exclude=True)] = False
     """Not in the file: what runs in a live slot has other settings than the data; mended by a switch, not in place."""
-
+    strayed: Annotated[bool, Field(exclude=True)] = False
+    """Not in the file: a step is paused, and the candidate that serves a share has other settings than the data."""
 
     def pinned(self, release: str, service: str, image: str) -> str:
         """An image of a release with the digest that was written down for it; as it is where none was."""

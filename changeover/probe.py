@@ -48,7 +48,8 @@ class Request(BaseModel):
 
 class Config(BaseModel):
     """What is probed. Times in seconds, `rate` in requests a second over all kinds; `address` is connected to instead
-    of the name's own. `slot_key` and `release_key` name the header, or the field of a JSON answer, that tells them."""
+    of the name's own. `slot_key` and `release_key` name the header, or the field of a JSON answer, that tells them.
+    `clients`, {name: headers}: as whom it asks in turn."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,6 +63,7 @@ class Config(BaseModel):
     timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     slot_key: str = "slot"
     release_key: str = "release"
+    clients: dict[str, dict[str, str]] = {}
 
     @field_validator("base_url")
     @classmethod
@@ -77,7 +79,7 @@ class Sample:
     """One request: when it was sent (UTC), how, how long it took (ms), and what came of it.
 
     `kind`: h1, h2 (kept connections), h1 close, h2 close (a new connection each), ws. A ws sample is the opening of the
-    socket (status 101) or its close (status is the close code).
+    socket (status 101) or its close (status is the close code). `client`: as whom it was sent, at weighted steps.
     """
 
     t: str
@@ -89,6 +91,7 @@ class Sample:
     error: str | None = None
     slot: str | None = None
     release: str | None = None
+    client: str | None = None
 
     def line(self) -> str:
         """As it stands in the file; what is not known is left out."""

@@ -174,15 +174,23 @@ def live(system: str) -> Live:
 
 def _looked_at(system: str, live: Live) -> Live:
     """The state, and whether what runs has the settings that the data say; asked of each host of the system."""
-    if live.release.live is None or stack.new_release(plan(), system, live):
+    stepping = live.weight is not None and live.release.candidate == wanted_release(plan(), system, live)
+    if live.release.live is None or stack.new_release(plan(), system, live) and not stepping:
         return live
+    found: set[str] = set()
     for member in plan().group(system):
         specs = stack.containers(plan(), system, member.name, live, secrets())
         if any(spec.slot for spec in specs):
             running = inventory.get_host(member.name).get_fact(SlotConfigs, system=system)
-            if stack.drifted(specs, running):
-                return live.model_copy(update={"drifted": True})
-    return live
+            found |= {"strayed"} if stepping and stack.drifted(specs, running, "candidate") else set()
+            if not stack.new_release(plan(), system, live):
+                found |= {"drifted"} if stack.drifted(specs, running) else set()
+    return live.model_copy(update=dict.fromkeys(found, True))
+
+
+def paused(system: str) -> bool:
+    """Whether a deploy had paused at a weighted step when this run began."""
+    return _live.get(system, Live()).weight is not None
 
 
 def stranger(system: str) -> list[str]:
