@@ -5,7 +5,8 @@ import json
 import pytest
 
 from hostcmd.site import Service
-from hostcmd.state import EMPTY, marks, whole
+from hostcmd.state import EMPTY, marks, staged, whole
+from hostcmd.stop import Stop
 from tests.unit.hostcmd_support.seen import BLUE, GREEN, OLD, SWITCH, all_serve, later, runs
 from tests.unit.hostcmd_support.world import World, folder, stand_in
 
@@ -124,13 +125,15 @@ def test_a_step_down_needs_no_healthy_candidate_and_no_other_gateway(world):
     all_serve(world, AT_5)
 
 
-@pytest.mark.parametrize("trouble", ["sick", "gateway"])
+@pytest.mark.parametrize("trouble", ["sick", "away", "gateway"])
 def test_a_step_up_needs_both(world, trouble):
     world.ok(weight(5))
     if trouble == "sick":
         world.engine("app2", containers={})
-    else:
+    elif trouble == "away":
         world.away("edge2")
+    else:
+        (world.root("edge2") / "srv/gateway/slots/tasktracker/.3.new").touch()  # where its marks would be made
     code, said = world.type(weight(25))
     assert code in (1, 5)
     assert world.serving("edge1") == AT_5 and world.state()["weight"]["percent"] == 5
@@ -203,6 +206,24 @@ def test_another_run_cannot_go_on_while_the_lease_is_anothers(world):
     code, said = world.type(weight(25, txn="T2"))
     assert code == 4 and "begun by T1" in said["error"]
     assert world.ok(weight(5))["changed"] is False
+
+
+def test_a_step_is_not_mixed_into_another_kind_of_switch(base):
+    world = World(base, "rolling")
+    world.install()
+    world.stage("1.1.0", "green")
+    world.ok("switch tasktracker --host app1 --lease 90 --txn T1")
+    code, said = world.type(weight(5))
+    assert code == 4 and "half-way, and not by steps" in said["error"]
+
+
+def test_other_slots_than_those_that_serve_a_share_are_not_given(world):
+    """Such as for a service that the settings have got meanwhile."""
+    world.ok(weight(5))
+    world.ok(weight(5, lease=0))
+    with pytest.raises(Stop) as stop:
+        staged(world.state(), "1.1.0", ["api", "dashboard", "scheduler", "worker", "another"], again=False)
+    assert "in other slots than these settings would give it" in stop.value.fact
 
 
 def test_another_kind_of_switch_is_not_mixed_in(world):
