@@ -120,7 +120,9 @@ def _check(hosts: Any, limit: Any) -> None:
 def _mask_output(checked: fleet.Plan, source: Secrets) -> None:
     """From here on nothing that this process prints holds a secret: hosts, containers and errors may say anything."""
     global _mask
-    _mask = Mask(source.get(system, name) for system, name in checked.secrets_wanted())
+    chosen = [name for name, system in checked.systems.items() if early.chosen(system)]
+    signed = [value for name in chosen for value in early.values(checked, name, source).values()]
+    _mask = Mask([*(source.get(system, name) for system, name in checked.secrets_wanted()), *signed])
     masking.over_all(mask)
 
 
