@@ -20,7 +20,7 @@ TIMES = {
 KEPT = "changeover_step_tasktracker"
 
 
-def stepped(*steps, hold: str = "4s") -> dict:
+def stepped(*steps, hold: str = "6s") -> dict:
     """Overrides with these steps; one that is a number has `hold`."""
     long = [{"who": {"percent": one}, "hold": hold} if isinstance(one, int) else one for one in steps]
     return {**TIMES, "tasktracker.release.steps": long, "tasktracker.release.early_secret": "EARLY_SECRET"}
@@ -76,7 +76,7 @@ def at(percent: int, limit: float = 120) -> None:
 
 def test_a_release_by_steps_loses_nothing(gateway, tmp_path):
     before, release = other()
-    words = data(tmp_path, stepped({"who": {"teams": ["internal"]}, "hold": "4s"}, 5, 25, 50))
+    words = data(tmp_path, stepped({"who": {"teams": ["internal"]}, "hold": "6s"}, 5, 25, 50))
     knows = pyinfra("phases/gateway.py", "-y", *words, env=SECRET)  # other steps: a reload, which may cost a request
     assert knows.code == 0, knows.text
     token = early.signed(SECRET["EARLY_SECRET"], "tasktracker", "internal")
