@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from changeover import settings
-from changeover.example_strategies import STEPS, WIKI
+from changeover.example_release import RELEASE, WIKI
 
 WIDTH = 110
 INTRO = '''"""Every key of group_data once, with what it is for: an example to take from.
@@ -185,48 +185,7 @@ SHOP: dict[str, Any] = {
             "routes": {"/site": {"strip": True, "assets": "assets/"}},
         },
     },
-    "release": {
-        "strategy": "blue_green",
-        "lease": "90s",
-        "soak": "5m",
-        "steps": STEPS,
-        "early_secret": "EARLY_SECRET",
-        "keep_warm": "30m",
-        "keep": 5,
-        "tag": "production",
-        "tag_name": "{system}-v{release}",
-        "max_failed": 0,
-        "probe": [
-            {"path": "/api/health", "expect": 200},
-            {"path": "/api/orders", "method": "POST", "json": {"number": "probe-{id}"}, "expect": 201},
-        ],
-        "websocket": "/ws",
-        "smoke": [
-            {
-                "name": "a write, and its event",
-                "method": "POST",
-                "path": "/api/orders",
-                "headers": {"Authorization": "Bearer {secret.ADMIN_TOKEN}"},
-                "json": {"number": "{id}"},
-                "expect": 201,
-                "answer": {"number": "{id}"},
-                "text": "{id}",
-                "timeout": "10s",
-                "event": {"path": "/ws", "json": {"number": "{id}"}, "within": "5s"},
-            }
-        ],
-        "commands": [
-            {
-                "name": "static files",
-                "when": "before",
-                "run": ["aws", "s3", "sync", "build/static", "s3://shop/static"],
-                "folder": ".",
-                "env": {"AWS_REGION": "eu-central-1"},
-                "secrets": ["AWS_SECRET_ACCESS_KEY"],
-                "timeout": "5m",
-            }
-        ],
-    },
+    "release": RELEASE,
     "migrations": {"engine": "alembic", "service": "api", "database": "db", "timeout": "10m"},
 }
 

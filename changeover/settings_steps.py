@@ -29,7 +29,7 @@ class Who(Strict):
 class Step(Strict):
     """A part of the clients gets the release, and is watched, before the next step; 25 is short for who=percent 25."""
 
-    name: Text | None = Field(None, description="stands in output and report; default: its percentage")
+    name: Text | None = Field(None, description="stands in output and report; default: its percentage, or the chosen")
     who: Who = Field(description="who gets it, beside those who have it already")
     hold: Duration = Field("5m", description="time under watch before the next step")
     on_fail: Literal["zero", "previous", "pause"] = Field(
@@ -41,7 +41,7 @@ class Step(Strict):
     @property
     def label(self) -> str:
         """What a person reads."""
-        return self.name or f"{self.who.percent} %"
+        return self.name or (f"{self.who.percent} %" if self.who.percent else "the chosen")
 
     @model_validator(mode="after")
     def _somebody(self) -> Step:

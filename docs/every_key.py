@@ -367,7 +367,7 @@ shop = dict(
         # slot
         steps=[
             dict(
-                # stands in output and report; default: its percentage
+                # stands in output and report; default: its percentage, or the chosen
                 name="our own",
                 # who gets it, beside those who have it already
                 who=dict(

@@ -100,8 +100,8 @@ def failed(host: Any, plan: Plan, system: str, txn: str, step: Step, reasons: li
         return sent_back(host, system, [*reasons, *said])
     watch.OPEN[system] = watch.PAUSED
     audited(host, system)
-    what = f"step {step.label} failed (on_fail: {step.on_fail}); {said[0] if said else share(percent)}"
-    return flow.fail_here(host, [*reasons, what, "this stays so, and nobody watches it", *ways(host, system)])
+    what = f"step {step.label} failed (on_fail: {step.on_fail}): {said[0] if said else share(percent)}"
+    return flow.fail_here(host, [*reasons, f"{what}; it stays so, and nobody watches it", *ways(host, system)])
 
 
 def ways(host: Any, system: str) -> list[str]:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -35,7 +37,7 @@ def without_steps_again(gateway, tmp_path_factory):
         first = pyinfra("deploy.py", "-y", "--data", "release=1.1.0", *data(tmp_path_factory.mktemp("first"), TIMES))
         assert first.code == 0, first.text
     yield
-    if live()["weight"]:
+    if live().get("weight"):
         changeover("edge1", "rollback tasktracker --no-hold", check=False)
     last = pyinfra("deploy.py", "-y")
     assert last.code == 0, last.text
@@ -62,16 +64,24 @@ def part(number: int) -> dict[str, str]:
     return {"cookie": f"{KEPT}={number}"}
 
 
-def deploy(release: str, words: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
+@contextmanager
+def deploying(release: str, words: list[str]) -> Iterator[subprocess.Popen]:
+    """A deploy beside the test; it does not outlive it."""
+    run = subprocess.Popen(
         pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words), cwd=support.ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **SECRET},
     )  # fmt: skip
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            run.terminate()
+            run.communicate(timeout=120)  # it goes back first
 
 
 def at(percent: int, limit: float = 120) -> None:
     """Waits until this share of the clients is on the candidate."""
-    wait_for(f"step {percent}", lambda: (live()["weight"] or {}).get("percent") == percent, limit)
+    wait_for(f"step {percent}", lambda: (live().get("weight") or {}).get("percent") == percent, limit)
 
 
 def test_a_release_by_steps_loses_nothing(gateway, tmp_path):
@@ -80,8 +90,11 @@ def test_a_release_by_steps_loses_nothing(gateway, tmp_path):
     knows = pyinfra("phases/gateway.py", "-y", *words, env=SECRET)  # other steps: a reload, which may cost a request
     assert knows.code == 0, knows.text
     token = early.signed(SECRET["EARLY_SECRET"], "tasktracker", "internal")
-    with beside.load(tmp_path / "load.json", "--rate", "25", "--sockets", "5", seconds=240, requests=9_000) as load:
-        run = deploy(release, words)
+    limits = {"seconds": 240, "requests": 9_000}
+    with (
+        beside.load(tmp_path / "load.json", "--rate", "25", "--sockets", "5", **limits) as load,
+        deploying(release, words) as run,
+    ):
         at(0)
         chosen = release_of(gateway, **{early.HEADER: token}, **part(99))
         forged = release_of(gateway, **{early.HEADER: token[:-1] + "x"}, **part(0))
@@ -109,10 +122,10 @@ def test_a_step_that_fails_stays_at_the_one_before_and_is_gone_on_with(gateway, 
     slot = "green" if live()["slots"]["api"]["live"] == "blue" else "blue"
     steps = stepped(1, 5, {"who": {"percent": 25}, "hold": "20s", "on_fail": "previous"}, hold="2s")
     words = data(tmp_path, steps)
-    run = deploy(release, words)
-    at(25)
-    ssh("app2", f"docker stop -t 1 tasktracker-api-{slot}-1")
-    text = run.communicate(timeout=120)[0]
+    with deploying(release, words) as run:
+        at(25)
+        ssh("app2", f"docker stop -t 1 tasktracker-api-{slot}-1")
+        text = run.communicate(timeout=120)[0]
     assert run.returncode == 1 and "Traceback" not in text, text
     assert f"api-{slot} on app2 is not up" in text and "step 25 % failed (on_fail: previous)" in text
     assert f"5 % of the clients are on {release}, the others on {before}" in text
@@ -126,9 +139,9 @@ def test_a_step_that_fails_stays_at_the_one_before_and_is_gone_on_with(gateway, 
     assert other_one.code == 1 and f"a release to {release} is paused at 5 % of its clients" in other_one.text
     assert live() == state, "nothing was touched"
 
-    run = deploy(release, data(tmp_path, {**steps, "tasktracker.release.soak": "3s"}))
-    at(25)
-    text = run.communicate(timeout=120)[0]
+    with deploying(release, data(tmp_path, {**steps, "tasktracker.release.soak": "3s"})) as run:
+        at(25)
+        text = run.communicate(timeout=120)[0]
     assert run.returncode == 0, text
     assert "step 5 %" in text and "step 1 %" not in text, "it went on from where it stood"
     assert live()["release"]["live"] == release and live()["weight"] is None

@@ -68,6 +68,7 @@ def percents(found: list[Step]) -> list[int]:
 def test_short_and_long_steps_are_one_and_the_last_is_the_switch() -> None:
     declared = plan(declared=[5, "25", {"who": {"percent": 50}, "hold": "1h", "on_fail": "pause"}]).systems["shop"]
     found = declared.release.steps
+    assert Step.model_validate({"who": {"teams": ["qa"]}}).label == "the chosen"
     assert percents(found) == [5, 25, 50, 100]
     assert [step.label for step in found] == ["5 %", "25 %", "50 %", "100 %"]
     assert (found[0].hold, found[0].on_fail, found[2].on_fail) == ("5m", "zero", "pause")
@@ -207,8 +208,7 @@ def test_who_stays_is_without_a_lease_and_a_person_is_told_both_ways(
     assert lease.HEARTS == {} and watch.OPEN == {"shop": watch.PAUSED}, "nothing renews it, nothing takes it back"
     assert flow.FAILURES["@fake/one"] == [
         "2 of 9 probes failed (limit 0)",
-        f"step 25 % failed (on_fail: {on_fail}); {says}",
-        "this stays so, and nobody watches it",
+        f"step 25 % failed (on_fail: {on_fail}): {says}; it stays so, and nobody watches it",
         "to go on from this step: run the same deploy again",
         "to go back, on @fake/one: sudo changeover rollback shop",
     ]
