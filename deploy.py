@@ -22,5 +22,6 @@ local.include("phases/frontend.py")  # layer 3: dashboards
 local.include("phases/tests.py")  # the idle slots pass the team's own tests
 local.include("phases/gateway.py")  # layer 4: nginx
 local.include("phases/roll.py")  # rolling: host by host, each watched; the last one by the switch
+local.include("phases/weigh.py")  # weighted steps: shares of the clients, each watched
 local.include("phases/switch.py")  # traffic goes to the release, under a lease
 local.include("phases/confirm.py")  # it answers and is watched; then it is confirmed, or goes back

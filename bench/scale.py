@@ -96,7 +96,7 @@ def decided(plan: fleet.Plan) -> None:
             stack.containers(plan, system, name, Live(), secrets)
             hostconfig.config(plan, system, name)
         if plan.fleet.gateway.on in plan.hosts[name].groups:
-            gateway.files(plan, name)
+            gateway.files(plan, name, secrets=secrets)
 
 
 def inventory(count: int) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from changeover import example, record, reference, report
+from changeover.early_command import add_early
+from changeover.inventory import InventoryError
+from changeover.problems import SettingsError
 
 Commands = Any  # what add_subparsers() returns; argparse has no public name for it
 
@@ -54,7 +57,7 @@ def add_example(commands: Commands) -> None:
     parser.set_defaults(run=lambda options: print(example.page(), end="") or 0)
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (add_report, add_settings, add_example)
+COMMANDS: tuple[Callable[[Commands], None], ...] = (add_report, add_settings, add_example, add_early)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,8 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
-    except record.RecordError as error:
+    except (record.RecordError, InventoryError) as error:
         print(f"error  {error}", file=sys.stderr)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
     except OSError as error:
         print(f"error  {error.filename}: {error.strerror}; make it writable, then run again", file=sys.stderr)
     return 1

@@ -86,6 +86,10 @@ def _system(plan: Plan, name: str, file: str, system: System, inventory: str) ->
     yield from _braces(system.release.tag_name, ("system", "release", "environment"), file, f"{name}.release.tag_name")
     if system.migrations:
         yield from _migrations(name, file, system)
+    served = [one for one in system.services.values() if isinstance(one, App) and one.slots and one.routes]
+    if system.release.steps and not served:
+        why = f"no service of {name} has slots and routes, so there are no clients to divide"
+        yield Problem(file, f"{name}.release.steps", why)
     if (strategy := system.release.strategy) != "blue_green":
         path = f"{name}.release.strategy"
         if not plan.switched(name):

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from changeover import settings
 from changeover.example_gates import GATES
+from changeover.example_release import RELEASE, WIKI
 
 WIDTH = 110
 INTRO = '''"""Every key of group_data once, with what it is for: an example to take from.
@@ -185,47 +186,7 @@ SHOP: dict[str, Any] = {
             "routes": {"/site": {"strip": True, "assets": "assets/"}},
         },
     },
-    "release": {
-        "strategy": "rolling",
-        "lease": "90s",
-        "soak": "5m",
-        "pause": "30s",
-        "keep_warm": "30m",
-        "keep": 5,
-        "tag": "production",
-        "tag_name": "{system}-v{release}",
-        "max_failed": 0,
-        "probe": [
-            {"path": "/api/health", "expect": 200},
-            {"path": "/api/orders", "method": "POST", "json": {"number": "probe-{id}"}, "expect": 201},
-        ],
-        "websocket": "/ws",
-        "smoke": [
-            {
-                "name": "a write, and its event",
-                "method": "POST",
-                "path": "/api/orders",
-                "headers": {"Authorization": "Bearer {secret.ADMIN_TOKEN}"},
-                "json": {"number": "{id}"},
-                "expect": 201,
-                "answer": {"number": "{id}"},
-                "text": "{id}",
-                "timeout": "10s",
-                "event": {"path": "/ws", "json": {"number": "{id}"}, "within": "5s"},
-            }
-        ],
-        "commands": [
-            {
-                "name": "static files",
-                "when": "before",
-                "run": ["aws", "s3", "sync", "build/static", "s3://shop/static"],
-                "folder": ".",
-                "env": {"AWS_REGION": "eu-central-1"},
-                "secrets": ["AWS_SECRET_ACCESS_KEY"],
-                "timeout": "5m",
-            }
-        ],
-    },
+    "release": RELEASE,
     "gates": GATES,
     "prometheus": "http://10.0.0.9:9090",
     "migrations": {"engine": "alembic", "service": "api", "database": "db", "timeout": "10m"},
@@ -247,11 +208,14 @@ SHOP: dict[str, Any] = {
 }
 
 
+SYSTEMS = (("fleet", settings.Fleet, FLEET), ("shop", settings.System, SHOP), ("wiki", settings.System, WIKI))
+
+
 def page() -> str:
     """The whole file. Each key's comment stands where it is first."""
     said: set[tuple[str, str]] = set()
     parts = [INTRO]
-    for name, model, values in (("fleet", settings.Fleet, FLEET), ("shop", settings.System, SHOP)):
+    for name, model, values in SYSTEMS:
         parts.append(f"{name} = {_text(model, values, said, 0)}\n")
     return "\n".join(parts)
 

@@ -7,22 +7,25 @@ switched service. Renaming the symlink is the switch; nginx tests for the file w
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from changeover import certificates
+from changeover import certificates, early
 from changeover.files import Directory, File, render
 from changeover.fleet import Plan
 from changeover.live import BLUE, GREEN, other
 from changeover.routes import open_paths
+from changeover.secrets import Secrets
 from changeover.settings import App, System, Tls
+from changeover.settings_steps import ALL
 from changeover.stack import http_probe
 from changeover.words import whole_seconds
 
 CONF = "/etc/nginx/changeover"
 SLOTS = "/etc/nginx/slots"
+STICKY = 30 * 86400  # seconds that a client keeps its part of a hundred: a year would make the same ones always first
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,11 @@ def systems(plan: Plan, host: str) -> list[str]:
     return plan.served_by(host)
 
 
-def files(plan: Plan, host: str, plain: Collection[str] = ()) -> list[File]:
-    """nginx.conf, the headers, a server file per system, certificates and keys.
+def files(plan: Plan, host: str, plain: Collection[str] = (), secrets: Secrets | None = None) -> list[File]:
+    """nginx.conf, the headers, a server file per system, certificates and keys, what chosen users send.
 
-    Arguments: the plan; the host; systems that are served without HTTPS for now, as they have no certificate yet.
-    Raises OSError when a certificate cannot be read.
+    Arguments: the plan; the host; systems that are served without HTTPS for now, as they have no certificate yet;
+    where secrets come from, where users are chosen. Raises OSError when a certificate cannot be read.
     """
     gateway = plan.fleet.gateway
     common = {"gateway": gateway, "conf": CONF, "slots": SLOTS}
@@ -58,6 +61,10 @@ def files(plan: Plan, host: str, plain: Collection[str] = ()) -> list[File]:
         if isinstance(system.tls, Tls):
             result.append(File(f"{base}/tls/{name}.crt", Path(system.tls.certificate).read_text()))
             result.append(File(f"{base}/tls/{name}.key", Path(system.tls.key).read_text(), mode="600"))
+        if chosen := early.chosen(system):
+            assert secrets, "whoever writes the gateway's files knows the secrets"
+            sent = [(value, chosen[who]) for who, value in early.values(plan, name, secrets).items()]
+            result.append(File(f"{base}/early/{name}.conf", render("nginx/early.conf.j2", early=sent), mode="600"))
     return result
 
 
@@ -65,12 +72,14 @@ def directories(plan: Plan, host: str) -> list[Directory]:
     """The folders of the files and of each system's slots."""
     base = plan.fleet.gateway.run_dir
     own = [f"{base}/slots/{name}" for name in systems(plan, host)]
+    served = [plan.systems[name] for name in systems(plan, host)]
     if certificates.systems(plan, host):
         own.append(certificates.webroot(plan))
     return [
         Directory(base),
         *(Directory(f"{base}/{part}") for part in ("conf", "conf/servers", "slots")),
         Directory(f"{base}/conf/tls", mode="700"),
+        *([Directory(f"{base}/conf/early", mode="700")] if any(early.chosen(s) for s in served) else []),
         *map(Directory, own),
     ]
 
@@ -117,6 +126,13 @@ def server(plan: Plan, name: str, common: dict[str, Any], plain: bool = False) -
         upstreams=upstreams,
         upstream_keepalive=whole_seconds(plan.fleet.gateway.upstream_keepalive),
         slotted={key: _marks(plan, name, key) for key, app in apps.items() if app.slots},
+        parts=_lines(("*" if part == 99 else "1%", part) for part in range(100)),
+        steps=_lines((part, percent) for percent, parts in _steps(system) for part in parts),
+        sticky=sticky(name),
+        sticky_age=STICKY,
+        chosen=bool(early.chosen(system)),
+        early_cookie=early.cookie(name),
+        early_header=early.HEADER.lower().replace("-", "_"),
         routes=routes,
         routes_everything=any("/" in app.routes for app in apps.values()),
         **common,
@@ -150,6 +166,23 @@ def _marks(plan: Plan, system: str, key: str) -> list[tuple[str, str]]:
     """What the host command may mark as live, and the slot whose assets pages of the other release ask for."""
     slots = [(slot, other(slot)) for slot in (BLUE, GREEN)]
     return [*slots, *((f"{slot}{n}", rest) for slot, rest in slots for n in _mixes(plan, system, key))]
+
+
+def sticky(system: str) -> str:
+    """The name of the cookie that keeps a client's part of a hundred, while weighted steps are declared."""
+    return f"changeover_step_{system}"
+
+
+def _steps(system: System) -> list[tuple[int, range]]:
+    """(percentage, the parts of a hundred that come with it) of each step below 100."""
+    percents = [step.who.percent for step in system.release.steps if step.who.percent < ALL]
+    return [(percent, range(before, percent)) for before, percent in zip([0, *percents], percents, strict=False)]
+
+
+def _lines(pairs: Iterable[tuple[Any, int]]) -> list[str]:
+    """Pairs as nginx reads them, ten a line."""
+    words = [f"{one} {other};" for one, other in pairs]
+    return [" ".join(words[at : at + 10]) for at in range(0, len(words), 10)]
 
 
 def _routes(name: str, system: System, apps: dict[str, App]) -> list[dict[str, Any]]:

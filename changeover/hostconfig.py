@@ -7,6 +7,7 @@ from typing import Any
 
 from changeover.plan import Plan
 from changeover.settings import App
+from changeover.settings_steps import ALL
 from changeover.words import whole_seconds
 
 SCHEMA = 1
@@ -36,6 +37,7 @@ def _config(plan: Plan, system: str) -> str:
         "keep_warm": whole_seconds(settings.release.keep_warm),
         "keep_releases": settings.release.keep,
         "strategy": settings.release.strategy,
+        "steps": [step.who.percent for step in settings.release.steps if step.who.percent < ALL],
         "order": [host.name for host in plan.turns(system)],
         "migration": migration(plan, system),
         "services": {

@@ -51,6 +51,12 @@ class Lease(_Part):
     seconds: float
 
 
+class Weight(_Part):
+    """A weighted step: the share of the clients that are on the candidate."""
+
+    percent: int
+
+
 class Live(_Part):
     """The state of one system. `generation` rises when traffic moves, `seq` with each change."""
 
@@ -63,12 +69,14 @@ class Live(_Part):
     maintenance: dict[str, Any] | None = None
     opened: dict[str, Any] | None = None
     rolled: list[str] = []
+    weight: Weight | None = None
     lease: Lease | None = None
     images: dict[str, dict[str, str]] = {}
     """{release: {service: image}}: which bytes its tags meant when it was staged; hostcmd/kept.py."""
     drifted: Annotated[bool, Field(exclude=True)] = False
     """Not in the file: what runs in a live slot has other settings than the data; mended by a switch, not in place."""
-
+    strayed: Annotated[bool, Field(exclude=True)] = False
+    """Not in the file: a step is paused, and the candidate that serves a share has other settings than the data."""
 
     def pinned(self, release: str, service: str, image: str) -> str:
         """An image of a release with the digest that was written down for it; as it is where none was."""

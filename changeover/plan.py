@@ -161,7 +161,8 @@ class Plan:
                 for name in secret_names(service):
                     wanted[system, name] = None
             programs = [*settings.release.commands, *(one.program for one in settings.checklist if one.program)]
-            for name in [*smoke_secrets(settings), *(key for one in programs for key in one.secrets)]:
+            own = [key for one in programs for key in one.secrets]
+            for name in [*smoke_secrets(settings), *own, *filter(None, [settings.release.early_secret])]:
                 wanted[system, name] = None
         return list(wanted)
 

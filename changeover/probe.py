@@ -48,8 +48,10 @@ class Request(BaseModel):
 
 class Config(BaseModel):
     """What is probed. Times in seconds, `rate` in requests a second over all kinds; `address` is connected to instead
-    of the name's own; each `open_every` a WebSocket is opened and closed. `slot_key` and
-    `release_key` name the header, or the field of a JSON answer, that tells them."""
+    of the name's own; each `open_every` a WebSocket is opened and closed. `slot_key` and `release_key` name the header,
+    or the field of a JSON answer, that tells them. `clients`, {name: headers}: as whom it asks in turn; sockets as the
+    first of them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +66,7 @@ class Config(BaseModel):
     timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     slot_key: str = "slot"
     release_key: str = "release"
+    clients: dict[str, dict[str, str]] = {}
 
     @field_validator("base_url")
     @classmethod
@@ -80,6 +83,7 @@ class Sample:
 
     `kind`: h1, h2 (kept connections), h1 close, h2 close (a new connection each), ws. A ws sample is the opening of the
     socket (status 101) or its close (status is the close code). `ws new` is a socket that was opened for a moment.
+    `client`: as whom it was sent, where weighted steps are declared; sockets are the first client's.
     """
 
     t: str
@@ -91,6 +95,7 @@ class Sample:
     error: str | None = None
     slot: str | None = None
     release: str | None = None
+    client: str | None = None
 
     def line(self) -> str:
         """As it stands in the file; what is not known is left out."""

@@ -63,8 +63,10 @@ async def _probe(config: Config, write: Write, with_parent: bool) -> None:
     sockets = [asyncio.create_task(one(config, write, stop)) for one in wanted]
     clients = Clients(config)
     async with asyncio.TaskGroup() as tasks:
-        for kind, request in itertools.cycle(itertools.product(clients.kinds, config.requests)):
-            tasks.create_task(_one(config, clients, kind, request, write))
+        for client, kind, request in itertools.cycle(
+            itertools.product(config.clients or [None], clients.kinds, config.requests)
+        ):
+            tasks.create_task(_one(config, clients, kind, request, write, client))
             # Not waiting for answers: a gateway that hangs is asked on, each request within its time limit.
             if await ended(stop, 1 / config.rate):
                 break
@@ -107,16 +109,20 @@ class Clients:
             await client.aclose()
 
 
-async def _one(config: Config, clients: Clients, kind: str, request: Request, write: Write) -> None:
+async def _one(
+    config: Config, clients: Clients, kind: str, request: Request, write: Write, name: str | None = None
+) -> None:
     async with clients.use(kind) as client:
-        await _send(config, kind, client, request, write)
+        await _send(config, kind, client, request, write, name)
 
 
-async def _send(config: Config, kind: str, client: httpx.AsyncClient, request: Request, write: Write) -> None:
-    """Sends a request once, and writes down what came of it."""
+async def _send(
+    config: Config, kind: str, client: httpx.AsyncClient, request: Request, write: Write, name: str | None = None
+) -> None:
+    """Sends a request once, as one of the clients, and writes down what came of it."""
     began, clock, sent = now(), time.perf_counter(), 0
     parts = urlsplit(config.base_url)
-    headers = {**request.headers, "host": parts.netloc}
+    headers = {**request.headers, **(config.clients[name] if name else {}), "host": parts.netloc}
     if kind == "h1 close":
         headers["connection"] = "close"
 
@@ -146,7 +152,7 @@ async def _send(config: Config, kind: str, client: httpx.AsyncClient, request: R
         # httpcore does so when GOAWAY says that a request was not taken; another client would have lost it.
         error = f"lost, and sent {sent} times by the client's library"
     ms = round((time.perf_counter() - clock) * 1000, 1)
-    write(Sample(began, kind, request.method, request.path, ms, status, error, slot, release))
+    write(Sample(began, kind, request.method, request.path, ms, status, error, slot, release, name))
 
 
 def fill(template: Any, new_id: str) -> Any:

@@ -32,6 +32,8 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("SYSTEM", settings.System),
     ("SYSTEM.tls", settings.Tls),
     ("SYSTEM.release", settings.Releasing),
+    ("SYSTEM.release.steps, one of the list", settings.Step),
+    ("SYSTEM.release.steps.who", settings.Who),
     ("SYSTEM.release.probe, one of the list", settings.Probe),
     ("SYSTEM.release.smoke, one of the list", settings.Smoke),
     ("SYSTEM.release.smoke.event", settings.Event),

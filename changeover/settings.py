@@ -26,6 +26,7 @@ from changeover.settings_services import (
     Service,
     Slots,
 )
+from changeover.settings_steps import Step, Who
 from changeover.settings_tests import Command, Event, Integration, Program, Smoke
 from changeover.settings_tls import Acme, Tls, Way
 from changeover.words import DOMAIN, NAME, REACH, URL, USER, Duration, Folder, Name, Port, Release, Size, Text
@@ -60,12 +61,14 @@ __all__ = [
     "Slots",
     "Smoke",
     "Source",
+    "Step",
     "Sshd",
     "Strict",
     "Swap",
     "System",
     "Tls",
     "Updates",
+    "Who",
 ]
 
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from changeover.settings_common import Strict
+from changeover.settings_steps import Steps
 from changeover.settings_tests import Commands, SmokeTests
-from changeover.words import Duration, HttpPath, seconds
+from changeover.words import Duration, HttpPath, Variable, seconds
 
 SHORTEST_LEASE = 10  # seconds: it is renewed every third of it, and to ask for that takes a moment
 LONGEST_SOAK = 86400  # seconds
@@ -52,6 +53,14 @@ class Releasing(Strict):
     lease: Duration = Field("90s", description="not confirmed in this time, a switch goes back by itself")
     soak: Duration = Field("30s", description="time under watch after the switch, before it is confirmed")
     pause: Duration = Field("10s", description="rolling: time under watch after each host, before the next one's turn")
+    steps: Steps = Field(
+        [],
+        description="blue_green: shares of the clients that get the release first, such as [5, 25, 50]; each sticks to "
+        "its slot",
+    )
+    early_secret: Variable | None = Field(
+        None, description="secret that signs the cookies of the users and teams who are chosen in steps"
+    )
     keep_warm: Duration = Field("30m", description="time that the old slot runs on after the confirmation")
     keep: int = Field(5, ge=2, le=20, description="releases that were live and whose images stay on the hosts")
     tag: Literal["never", "production", "always"] = Field(
@@ -75,6 +84,10 @@ class Releasing(Strict):
             raise ValueError(f"soak {self.soak} is too long; a deploy watches all the time, give 24h or less")
         if seconds(self.pause) > LONGEST_SOAK:
             raise ValueError(f"pause {self.pause} is too long; a deploy watches all the time, give 24h or less")
+        if self.steps and self.strategy != "blue_green":
+            raise ValueError(f"steps need both releases beside each other; the strategy is {self.strategy}")
+        if not self.early_secret and (names := [name for step in self.steps for name in step.who.names]):
+            raise ValueError(f"early_secret is missing: it signs what {', '.join(names)} show the gateway")
         if "pause" in self.model_fields_set and self.strategy != "rolling":
             raise ValueError(f"pause is between the hosts of a rolling release; the strategy is {self.strategy}")
         return self

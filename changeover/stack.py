@@ -77,10 +77,10 @@ def new_release(plan: Plan, system: str, live: Live) -> bool:
     return wanted_release(plan, system, live) != live.release.live
 
 
-def drifted(specs: Sequence[ContainerSpec], running: Mapping[str, str]) -> list[str]:
-    """Live slots whose containers have other settings. Argument: container -> its `changeover.config` label."""
-    live = [spec for spec in specs if spec.slot and spec.role == "live"]
-    return [s.name for s in live if s.name in running and running[s.name] != s.body["labels"][CONFIG]]
+def drifted(specs: Sequence[ContainerSpec], running: Mapping[str, str], role: str = "live") -> list[str]:
+    """Slots of a role whose containers have other settings. Argument: container -> its `changeover.config` label."""
+    chosen = [spec for spec in specs if spec.slot and spec.role == role]
+    return [s.name for s in chosen if s.name in running and running[s.name] != s.body["labels"][CONFIG]]
 
 
 def unplaced(plan: Plan, system: str, live: Live) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from changeover.live import other
 from changeover.plan import Plan
+from changeover.settings import App
 from changeover.words import seconds
 
 AWAY = 3  # looks in a row that a host may miss: a release is not judged by one lost packet
@@ -25,23 +26,28 @@ def expected(
     slots: Mapping[str, Mapping[str, Any]],
     staged: Collection[str] = (),
     rolled: Collection[str] = (),
+    weighed: bool = False,
 ) -> dict[tuple[str, str], float]:
     """{(host, container) of the live slots: seconds it may take to get healthy}.
 
     Arguments: the plan; the system; `slots` of `changeover status --json`, and the `staged` services of which the
-    `rolled` hosts run the other slot already.
+    `rolled` hosts run the other slot already, or which are `weighed`: then both slots serve, where they take traffic.
     """
     services = plan.systems[system].services
 
-    def slot(host: str, name: str) -> str:
-        live = slots[name]["live"]
-        return other(live) if host in rolled and name in staged else str(live)
+    def serving(host: str, name: str) -> list[str]:
+        live, service = slots[name]["live"], services[name]
+        if name not in staged or not (host in rolled or weighed):
+            return [str(live)]
+        both = weighed and isinstance(service, App) and service.slots
+        return [str(live), other(live)] if both else [str(live) if weighed else other(live)]
 
     return {
-        (host.name, f"{name}-{slot(host.name, name)}"): seconds(services[name].start_timeout)
+        (host.name, f"{name}-{slot}"): seconds(services[name].start_timeout)
         for name in plan.switched(system)
         if name in slots and slots[name]["live"]
         for host in plan.hosts_of(system, name)
+        for slot in serving(host.name, name)
     }
 
 

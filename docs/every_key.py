@@ -358,13 +358,44 @@ shop = dict(
     release=dict(
         # all hosts at once, beside the old release; host by host; or the old release is stopped first, behind
         # the maintenance page
-        strategy="rolling",
+        strategy="blue_green",
         # not confirmed in this time, a switch goes back by itself
         lease="90s",
         # time under watch after the switch, before it is confirmed
         soak="5m",
-        # rolling: time under watch after each host, before the next one's turn
-        pause="30s",
+        # blue_green: shares of the clients that get the release first, such as [5, 25, 50]; each sticks to its
+        # slot
+        steps=[
+            dict(
+                # stands in output and report; default: its percentage, or the chosen
+                name="our own",
+                # who gets it, beside those who have it already
+                who=dict(
+                    # share of the clients; each step's holds the one before
+                    percent=0,
+                    # who has this name's signed cookie or header: docs/adopt.md
+                    teams=["internal"],
+                    # the same, for one person
+                    users=["dana"],
+                ),
+                # time under watch before the next step
+                hold="1h",
+            ),
+            5,
+            dict(
+                who=dict(
+                    percent=25,
+                ),
+                hold="10m",
+                # all go back; or those who came with this step, and the ones before stay on it without a watch;
+                # or all stay where they are, without a watch
+                on_fail="previous",
+            ),
+            50,
+            100,
+        ],
+        # secret that signs the cookies of the users and teams who are chosen in steps
+        early_secret="EARLY_SECRET",
         # time that the old slot runs on after the confirmation
         keep_warm="30m",
         # releases that were live and whose images stay on the hosts
@@ -587,4 +618,32 @@ shop = dict(
             ),
         ),
     ],
+)
+
+wiki = dict(
+    initial_release="2.0",
+    domain="wiki.example.com",
+    services={
+        "pages": dict(
+            layer=2,
+            on="app",
+            port=80,
+            slots=dict(
+                blue=18100,
+                green=18101,
+            ),
+            routes={
+                "/": {
+                },
+            },
+            health=dict(
+                http="/",
+            ),
+        ),
+    },
+    release=dict(
+        strategy="rolling",
+        # rolling: time under watch after each host, before the next one's turn
+        pause="30s",
+    ),
 )

@@ -130,6 +130,8 @@ def carry_out(site: Site, asked: argparse.Namespace, by: str) -> Answer:
         if asked.host:
             return strategies.roll(site, call, asked.release, asked.host, lease)
         return verbs.switch(site, call, asked.release, lease)
+    if verb == "weight":
+        return strategies.weight(site, call, asked.percent, site.lease if asked.lease is None else asked.lease)
     if verb == "renew":
         return verbs.renew(site, call, asked.lease)
     if verb == "rollback":

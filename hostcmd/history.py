@@ -11,7 +11,7 @@ from hostcmd.state import State
 from hostcmd.transaction import load
 from hostcmd.verbs import Answer
 
-VERBS = ("open", "roll", "switch", "rollback", "confirm", "recover")
+VERBS = ("open", "roll", "weight", "switch", "rollback", "confirm", "recover")
 LINES = 20  # changes that are shown
 Line = dict[str, Any]
 

@@ -84,6 +84,31 @@ def roll(site: Site, note: Note, state: State, host: str, lease: float) -> Done:
     return perform(site, note, state, after, services=state["staged"], traffic=True, prepare=prepare)
 
 
+def weigh(site: Site, note: Note, state: State, percent: int, steps: list[int], lease: float) -> Done:
+    """So many percent of the clients are on the staged release, and whoever was chosen; workers wait for the switch.
+
+    Arguments as in switch; the gateways' steps up to there. Raises Stop: 1, 5 when more clients shall come and a host
+    or gateway is not ready for them; then nothing has moved. Fewer clients, or no lease, keep nobody waiting.
+    """
+    after: State = {**state, "txn": note.txn, "weight": {"percent": percent, "steps": steps}}
+    moves = after["weight"] != state["weight"]
+    if moves:
+        after["generation"] = _next(site, state)
+    rises = bool(set(steps) - set(state["weight"]["steps"] if state["weight"] else ()))
+    if rises or lease and not state["lease"]:
+        fit(site, state, plan.hosts_of(site, [name for name in state["staged"] if site.services[name].traffic]))
+    after["lease"] = leased(site, note, state, lease) if lease else None
+
+    def prepare(new: State) -> None:
+        bad = peers.ask_all(site, dict.fromkeys(site.gateways, _request(new)))[1]
+        for stop in bad.values() if rises else ():
+            raise stop
+        if lease:
+            new["lease"].update(clock.deadline(site.root, lease))
+
+    return perform(site, note, state, after, traffic=moves, prepare=prepare if moves else None)
+
+
 def fit(site: Site, state: State, hosts: list[str]) -> None:
     """These hosts are ready for the staged release. Raises Stop."""
     looks, away = peers.ask_all(site, dict.fromkeys(hosts, {"verb": "look"}))

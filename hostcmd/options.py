@@ -23,6 +23,10 @@ VERBS = {
         "moves the traffic to the staged release, on all hosts or none; rolling: host by host, recreate: --open first",
         ["--lease 90s --txn T1", "--host app1 --lease 90s --txn T1", "--open --lease 90s --txn T1"],
     ),
+    "weight": (
+        "a share of the clients goes to the staged release, by the steps of the settings; 100 is the switch",
+        ["25 --lease 90s --txn T1", "5 --lease 0   (it stays there, until somebody goes on or back)"],
+    ),
     "confirm": ("keeps what was switched to; without it, it goes back by itself", ["--txn T1"]),
     "renew": ("lets the lease of a switch run anew", ["--txn T1", "--txn T1 --lease 90s"]),
     "rollback": (
@@ -53,6 +57,13 @@ def seconds(text: str) -> float:
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s or 5m")
     return float(found[1]) * UNITS[found[2]]
+
+
+def percentage(text: str) -> int:
+    """A whole number from 0 to 100. Raises ValueError, which argparse shows."""
+    if not re.fullmatch(r"\d{1,3}", text) or int(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage; write a whole number from 0 to 100")
+    return int(text)
 
 
 @cache
@@ -119,6 +130,14 @@ def _options(one: argparse.ArgumentParser, verb: str) -> None:
         steps = one.add_mutually_exclusive_group()
         steps.add_argument("--host", help="rolling: one more host serves it; the last one's is the whole switch")
         steps.add_argument("--open", action="store_true", help="recreate: page on, then what it replaces is stopped")
+    elif verb == "weight":
+        add("percent", type=percentage, metavar="PERCENT", help="0: only chosen users and teams")
+        add(
+            "--lease",
+            type=seconds,
+            metavar="TIME",
+            help="all go back unless it goes on; 0: it stays there (default: settings)",
+        )
     elif verb == "renew":
         add("--lease", type=seconds, metavar="TIME", help="default: as long as before")
     elif verb == "rollback":

@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hostcmd import audit, busy, clock, drift, lock, peers, plan
+from hostcmd import audit, busy, clock, drift, lock, peers, plan, strategies
 from hostcmd.site import Site
-from hostcmd.state import State, half_way, idle, page
+from hostcmd.state import State, half_way, idle, page, share
 from hostcmd.stop import Stop
 from hostcmd.transaction import load
 from hostcmd.verbs import Answer
@@ -97,6 +97,8 @@ def _text(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
     if now["rolled"]:
         count = f"{len(now['rolled'])} of {len(plan.turns(site, now))} hosts"
         lines.append(_line("rolling", f"{count} serve {release['candidate']}: {', '.join(now['rolled'])}"))
+    elif now["weight"]:
+        lines.append(_line("step", f"{share(now)} are on {release['candidate']}, the others on {release['live']}"))
     elif now["opened"]:
         why = f"{release['live']} is stopped for {release['candidate']}, which has no traffic yet"
         lines.append(_line("recreate", why))
@@ -179,6 +181,9 @@ def _company(data: Mapping[str, Any]) -> list[str]:
 
 
 def _ways_on(site: Site, now: State, data: Mapping[str, Any]) -> list[str]:
+    if now["weight"]:
+        on = f"to go on: {strategies.ways_on(site, now, (data['lease'] or {}).get('left', 0))}"
+        return [on, _back(site, _duration(now))]
     if (lease := data["lease"]) and half_way(now):
         on = f"changeover switch {site.system}{_next_host(site, now)} --txn {lease['txn']}"
         return [f"goes back by itself in {lease['left']:.0f} s unless it goes on: {on}", _back(site, _duration(now))]

@@ -47,6 +47,7 @@ class Site:
     keep_releases: int
     strategy: str = "blue_green"
     order: tuple[str, ...] = ()  # in which a rolling release takes the hosts
+    steps: tuple[int, ...] = ()  # percentages below 100 that the gateways know, rising
     migration: tuple[str, str] | None = None  # host and container in which the deploy changes the schema
 
     def path(self, path: str) -> str:
@@ -137,5 +138,6 @@ def parse(base: str, values: dict[str, Any]) -> Site:
         keep_releases=int(values["keep_releases"]),
         strategy=str(values.get("strategy", "blue_green")),
         order=tuple(values.get("order", values["hosts"])),
+        steps=tuple(int(step) for step in values.get("steps", ())),
         migration=(str(migration["host"]), str(migration["container"])) if migration else None,
     )

@@ -25,6 +25,7 @@ EMPTY: State = {
     "opened": None,  # recreate: {"txn", "by", "why", "since", ...}; the page is on, what is to be replaced is stopped
     "recreated": False,  # the last switch was one: its way back needs the page too
     "rolled": [],  # rolling: hosts that serve the candidate already
+    "weight": None,  # {"percent", "steps"}: clients of these steps are on the candidate; 0: only those chosen by name
     "maintenance": None,
     "held": {},
     "images": {},  # {release: {service: image with its digest}}, and in which order (kept.py)
@@ -95,9 +96,11 @@ def idle_release(state: State, service: str) -> str | None:
 def marks(state: State, services: Mapping[str, Service]) -> dict[str, str]:
     """{service: live slot} of the services with traffic: what a generation directory says.
 
-    In the middle of a rolling release `green1`: its first host serves green, the others the other slot.
+    In the middle of a rolling release `green1`: its first host serves green, the others the other slot. At a weighted
+    step `blue+green_5+green_25`: blue, but green for clients of whom the gateway says that step 5 or 25 is theirs.
     """
     found = {}
+    steps = state["weight"]["steps"] if state["weight"] else []
     for name, slots in state["slots"].items():
         if not slots["live"] or name not in services or not services[name].traffic:
             continue
@@ -105,7 +108,17 @@ def marks(state: State, services: Mapping[str, Service]) -> dict[str, str]:
         ahead = len(hosts & set(state["rolled"])) if name in state["staged"] else 0
         mixed = f"{idle(state, name)}{ahead if ahead < len(hosts) else ''}"
         found[name] = mixed if ahead else slots["live"]
+        if name in state["staged"]:
+            found[name] = "+".join(sorted([found[name], *(f"{idle(state, name)}_{step}" for step in steps)]))
     return found
+
+
+def share(state: State) -> str:
+    """Who is on the candidate at a weighted step, in words; empty while there is none."""
+    if not state["weight"]:
+        return ""
+    percent = state["weight"]["percent"]
+    return f"{percent} % of the clients" if percent else "only chosen clients"
 
 
 def page(state: State) -> State | None:
@@ -134,6 +147,9 @@ def staged(
         what = f"{half} is not done" if half else f"{system_live} is not confirmed"
         fact = f"the switch {state['lease']['txn']} to {what} yet"
         raise Stop(LOCKED, fact, f"{'' if half else confirm}changeover rollback SYSTEM")
+    if state["weight"] and release != state["release"]["candidate"]:
+        fact = f"{share(state)} are on {state['release']['candidate']}"
+        raise Stop(LOCKED, fact, "changeover rollback SYSTEM   (or go on with that one)")
     new = copy.deepcopy(state)
     wanted = []
     for name in services:
@@ -155,6 +171,9 @@ def staged(
         gone = set() if known is None else set(new["slots"]) - set(known)
         new["slots"] = {name: slots for name, slots in new["slots"].items() if name not in gone}
         new["staged"] = [name for name in new["staged"] if name not in gone]
+    if state["weight"] and (new["slots"], new["staged"]) != (state["slots"], state["staged"]):
+        fact = f"{share(state)} are on {release} already, in other slots than these settings would give it"
+        raise Stop(LOCKED, fact, "changeover rollback SYSTEM   (then deploy it anew)")
     return new
 
 
@@ -169,14 +188,14 @@ def switched(state: State, generation: int, txn: str) -> State:
     new["release"] = {"live": candidate, "previous": state["release"]["live"], "candidate": None}
     new.update(generation=generation, txn=txn, staged=[], switched=state["staged"], warm=None)
     opened = state["opened"]
-    new.update(opened=None, rolled=[], recreated=bool(opened), retired=opened["since"] if opened else None)
+    new.update(opened=None, rolled=[], weight=None, recreated=bool(opened), retired=opened["since"] if opened else None)
     return new
 
 
 def half_way(state: State) -> str | None:
-    """The candidate that a recreate was opened for, or that some hosts serve already; None for neither."""
+    """The candidate that a recreate was opened for, or that some hosts or clients are on already; None for neither."""
     candidate: str | None = state["release"]["candidate"]
-    return candidate if state["opened"] or state["rolled"] else None
+    return candidate if state["opened"] or state["rolled"] or state["weight"] else None
 
 
 def replaced(state: State) -> dict[str, str]:
@@ -198,7 +217,8 @@ def rolled_back(state: State, generation: int, txn: str, since: str) -> State:
     if half_way(state):
         new = copy.deepcopy(state)
         new["release"]["candidate"] = None
-        new.update(generation=generation, txn=txn, staged=[], lease=None, rolled=[], opened=None, warm=None)
+        new.update(generation=generation, txn=txn, staged=[], lease=None, warm=None)
+        new.update(rolled=[], opened=None, weight=None)
         new["retired"] = since if state["opened"] else None
         return new
     live, previous = state["release"]["live"], state["release"]["previous"]

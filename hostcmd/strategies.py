@@ -1,4 +1,4 @@
-"""The verbs of releases that are not blue/green: a recreate is opened, a rolling one goes host by host."""
+"""The verbs of releases that do not go live at once: opened, host by host, or by a share of the clients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hostcmd import moves, plan, verbs
 from hostcmd.site import Site
-from hostcmd.state import State
+from hostcmd.state import State, share
 from hostcmd.stop import STALE, USAGE, Stop
 from hostcmd.taken import Call, taken
 from hostcmd.verbs import Answer, said
@@ -58,9 +58,62 @@ def _rolled(site: Site, new: State, hosts: list[str], missed: Mapping[str, Stop]
     return said(new, True, message, f"{then}   {back}", missed=missed)
 
 
+def weight(site: Site, call: Call, percent: int, lease: float) -> Answer:
+    """A share of the clients is on the staged release, or a smaller one than before; 100 is the switch itself.
+
+    Without a lease it stays there until somebody goes on or back: for a step that was reached with one.
+    """
+    if percent == 100:
+        return verbs.switch(site, replace(call, verb="switch"), None, lease)
+    with taken(site, call) as now:
+        before = now.state
+        at = before["weight"]["percent"] if before["weight"] else None
+        _is_a_step(site, before, percent)
+        verbs.may_move(site, call, before, None)
+        candidate, live = before["release"]["candidate"], before["release"]["live"]
+        if not lease and (at is None or percent > at):
+            raise Stop(USAGE, "a step up needs a lease: it must come back by itself", "--lease 90s")
+        same = at == percent
+        steps = before["weight"]["steps"] if same and not lease else [one for one in site.steps if one <= percent]
+        wanted = {"percent": percent, "steps": steps}
+        if before["weight"] == wanted and bool(before["lease"]) == bool(lease):
+            return said(before, False, f"{share(before)} are on {candidate} already")
+        note = replace(call, why=call.why or f"{share({'weight': wanted})} on {candidate}").note()
+        done = moves.weigh(site, note, before, percent, steps, lease)
+    new = done.state
+    message = f"{share(new)} are on {candidate}, the others on {live}"
+    return said(new, True, message, ways_on(site, new, lease), missed=done.missed)
+
+
+def ways_on(site: Site, now: State, left: float) -> str:
+    """What to type at a weighted step, to go on, and what becomes of it otherwise. `left`: seconds of its lease."""
+    lease = now["lease"]
+    follows = next((step for step in site.steps if step > now["weight"]["percent"]), 100)
+    on = f"changeover weight {site.system} {follows}{' --txn ' + lease['txn'] if lease else ''}"
+    else_ = f"all go back by themselves in {left:.0f} s" if lease else "it stays so: nobody watches it"
+    return f"{on}   (else {else_})"
+
+
+def _is_a_step(site: Site, now: State, percent: int) -> None:
+    """The gateways know this step, and no other kind of switch is half-way. Raises Stop (2, 4)."""
+    if now["opened"] or now["rolled"]:
+        fact = f"the switch to {now['release']['candidate']} is half-way, and not by steps"
+        raise Stop(STALE, fact, f"changeover rollback {site.system}")
+    if not now["release"]["live"]:
+        fact = "nothing is live, so that the others had nowhere to go"
+        raise Stop(STALE, fact, f"changeover switch {site.system}")
+    if percent not in site.steps and percent != (now["weight"] or {}).get("percent"):
+        known = ", ".join(map(str, site.steps))
+        fact = f"{percent} is no step of {site.system} (release.steps: {f'{known}, 100' if known else 'none'})"
+        raise Stop(USAGE, fact, f"changeover status {site.system}")
+
+
 def _begins(site: Site, now: State, strategy: str, lease: float) -> None:
     """This system goes live in this way, and comes back by itself. Raises Stop (2)."""
     half_way = now["opened"] if strategy == "recreate" else now["rolled"]
+    if now["weight"]:
+        fact = f"{share(now)} are on {now['release']['candidate']}, by steps"
+        raise Stop(STALE, fact, f"changeover rollback {site.system}")
     if site.strategy != strategy and not half_way:
         fact = f"{site.system} is not {strategy}: its release.strategy is {site.strategy}"
         raise Stop(USAGE, fact, f"changeover switch {site.system}")

@@ -87,7 +87,7 @@ def perform(
         try:
             timers.arm(site, timers.WATCH)
         except Stop:
-            if note.verb in ("switch", "open", "roll"):
+            if note.verb in ("switch", "open", "roll", "weight"):
                 raise
     if prepare:
         records.append(site.kept(JOURNAL), {**entry, "kind": "begin"})

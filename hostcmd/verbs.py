@@ -28,7 +28,7 @@ class Answer:
 def said(now: State, changed: bool, message: str, then: str = "", **more: Any) -> Answer:
     """The answer of a changing verb. `missed` among the rest says why a host could not be told."""
     keys = ("txn", "generation", "seq", "release", "slots", "lease", "pending", "maintenance", "held", "images")
-    data = {"changed": changed, **{key: now[key] for key in (*keys, "opened", "rolled")}, **more}
+    data = {"changed": changed, **{key: now[key] for key in (*keys, "opened", "rolled", "weight")}, **more}
     data["missed"] = {host: stop.fact for host, stop in more.get("missed", {}).items()}
     if hosts := [debt["host"] for debt in now["pending"]]:
         message += f"; still to be told, and tried again by itself: {', '.join(hosts)}"
@@ -128,7 +128,8 @@ def switch(site: Site, call: Call, release: str | None, lease: float) -> Answer:
 def may_move(site: Site, call: Call, now: State, release: str | None) -> None:
     """Traffic may go to what is staged, by this call. Raises Stop (4)."""
     live, lease = now["release"], now["lease"]
-    if stale(site, call) and not (lease and lease["txn"] == call.txn):
+    ours = lease and lease["txn"] == call.txn or now["weight"] and now["txn"] == call.txn
+    if stale(site, call) and not ours:
         fact = f"transaction {call.txn} switched before, and something else has happened since"
         raise Stop(STALE, fact, f"changeover history {site.system}")
     if release and release != live["candidate"]:
@@ -161,13 +162,15 @@ def confirm(site: Site, call: Call) -> Answer:
 
 def _confirmed(site: Site, call: Call) -> tuple[Done | None, State]:
     with taken(site, call) as now:
-        lease = now.state["lease"]
-        if not lease and call.txn in (None, now.state["txn"]):
+        lease, half = now.state["lease"], state.half_way(now.state)
+        if not lease and not half and call.txn in (None, now.state["txn"]):
             return None, now.state
-        _same_switch(site, call, lease, now.settled)
-        if half := state.half_way(now.state):
+        if lease or not half:
+            _same_switch(site, call, lease, now.settled)
+        if half:
             fact = f"the switch to {half} is not done yet: nothing is to be confirmed"
-            raise Stop(STALE, fact, f"changeover switch {site.system} --txn {lease['txn']}")
+            txn = f" --txn {lease['txn']}" if lease else ""
+            raise Stop(STALE, fact, f"changeover switch {site.system}{txn}")
         after = kept.confirmed({**now.state, "lease": None}, site.keep_releases)
         if site.keep_warm and now.state["release"]["previous"] and not now.state["retired"]:
             after["warm"] = clock.deadline(site.root, site.keep_warm)
@@ -261,6 +264,9 @@ def _may_drain(site: Site, now: State) -> None:
     if now["lease"]:
         fact = f"the switch {now['lease']['txn']} is not confirmed: its way back must stay warm"
         raise Stop(LOCKED, fact, f"changeover confirm {site.system} --txn {now['lease']['txn']}")
+    if now["weight"]:
+        fact = f"{state.share(now)} are on {now['release']['candidate']}: its slot is not idle"
+        raise Stop(LOCKED, fact, f"changeover rollback {site.system}")
 
 
 def _drain_left(site: Site, now: State) -> float:

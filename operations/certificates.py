@@ -12,6 +12,7 @@ from pyinfra.operations import apt
 
 from changeover import certificates, gateway
 from changeover.plan import Plan
+from changeover.secrets import Secrets
 from facts.certificates import SCRIPT, Certificates
 from operations import flow, units
 from operations.ask import shell
@@ -22,10 +23,11 @@ TIMER = "certbot.timer"
 
 
 @deploy("certificates")
-def had(plan: Plan, name: str) -> None:
+def had(plan: Plan, name: str, secrets: Secrets) -> None:
     """This gateway has a certificate for each system that wants one of the authority, and renews it by itself.
 
-    A first one is asked for before anything of a release is touched. Arguments: the plan; this host's name.
+    A first one is asked for before anything of a release is touched. Arguments: the plan; this host's name; where
+    secrets come from.
     """
     domains = certificates.systems(plan, name)
     if not domains:
@@ -47,7 +49,7 @@ def had(plan: Plan, name: str) -> None:
     if any(asked.first for asked in wanted.values()):
         installed(name="what certbot has already is in place", directory=base, pairs=pairs)
         # Whoever asks for a certificate must be able to answer for its name.
-        cast(Any, serve)(plan, name, certificates.plain(look, wanted))
+        cast(Any, serve)(plan, name, secrets, certificates.plain(look, wanted))
     for system in host.loop(list(wanted)):
         obtained(
             name=f"{system}: a certificate for {domains[system]}",

@@ -10,6 +10,7 @@ from pyinfra.api import StringCommand, deploy, operation
 from changeover import gateway
 from changeover.files import digest_of
 from changeover.fleet import Plan
+from changeover.secrets import Secrets
 from facts.compose import compose_words
 from facts.host import Link
 from operations import compose
@@ -17,12 +18,13 @@ from operations.files import tree
 
 
 @deploy("gateway")
-def serve(plan: Plan, name: str, plain: Collection[str] = ()) -> None:
+def serve(plan: Plan, name: str, secrets: Secrets, plain: Collection[str] = ()) -> None:
     """nginx runs with the right configuration; which slot is live is the host command's to say.
 
-    Arguments: the plan; this host's name; systems that have no certificate yet, and no HTTPS until they do.
+    Arguments: the plan; this host's name; where secrets come from; systems that have no certificate yet, and no HTTPS
+    until they do.
     """
-    files = gateway.files(plan, name, plain)
+    files = gateway.files(plan, name, plain, secrets)
     base = plan.fleet.gateway.run_dir
     compose_file = gateway.compose(plan)
     tree(

@@ -102,7 +102,7 @@ def unsettled(system: str, generation: int, now: Live, coordinator: str) -> list
 
 def half_way(now: Live) -> str | None:
     """The release that an unconfirmed switch brings."""
-    return now.release.candidate if now.opened or now.rolled else now.release.live
+    return now.release.candidate if now.opened or now.rolled or now.weight else now.release.live
 
 
 def signed(reason: str) -> str:

@@ -19,7 +19,7 @@ from changeover.live import Live
 from changeover.look import question
 from changeover.pins import moved_tags
 from changeover.slots import moved
-from changeover.stack import rolls_out
+from changeover.stack import rolls_out, wanted_release
 from facts.compose import SlotPorts
 from facts.fitness import Entry, Fitness
 from operations import flow, guard, integration, run, tls_files
@@ -134,10 +134,24 @@ def release_problems(plan: Plan, live: dict[str, Live]) -> list[str]:
             f"{name}: the switch to {state.release.candidate} is half-way; wait until its lease ends, or go back on "
             f"{plan.coordinator(name).name}: sudo changeover rollback {name}"
             for name, state in live.items()
-            if state.opened or state.rolled
+            if state.opened or state.rolled or state.weight and state.lease
         ),
+        *(line for name, state in live.items() if (line := _paused(plan, name, state))),
         *_held(plan, live),
     ]
+
+
+def _paused(plan: Plan, name: str, state: Live) -> str | None:
+    """Why this run is not the one that goes on from a step where another one paused; None where it is, or none did."""
+    if not state.weight or state.lease:
+        return None
+    candidate, back = state.release.candidate, f"sudo changeover rollback {name}, on {plan.coordinator(name).name}"
+    at = f"{name}: a release to {candidate} is paused at {state.weight.percent} % of its clients"
+    if wanted_release(plan, name, state) != candidate:
+        return f"{at}; go on with it: --data release={candidate}, or go back: {back}"
+    if state.strayed:
+        return f"{at}, and the settings have changed since: its containers cannot be made anew; go back: {back}"
+    return None
 
 
 def _held(plan: Plan, live: dict[str, Live]) -> list[str]:

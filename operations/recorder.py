@@ -184,6 +184,8 @@ def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:
     """How a run that did not come to its end ended. Arguments: whether a step failed; switches not confirmed."""
     if watch.WENT_BACK in opened.values():
         return "rolled_back"
+    if watch.PAUSED in opened.values():
+        return "needs_person"
     return "failed" if failed else "interrupted"
 
 
@@ -244,6 +246,9 @@ def summary(made: record.Record, page: Path, back: str = "") -> list[str]:
         lines += [f" next        {made.error.next}"]
     for system, state in watch.OPEN.items():
         back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
+        if state == watch.PAUSED:
+            lines += [f" paused      {system}: part of its clients stay on it; see: sudo changeover status {system}"]
+            continue
         lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
     lines += gates.lines()

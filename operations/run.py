@@ -24,7 +24,7 @@ from pyinfra import inventory
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_config, ctx_state
 
-from changeover import fleet, stack
+from changeover import early, fleet, stack
 from changeover import secrets as secret_values
 from changeover.live import Live, parse
 from changeover.problems import SettingsError, nearest
@@ -113,7 +113,7 @@ def _check(hosts: Any, limit: Any) -> None:
     if limit is not None and _plan.run.release:
         refuse("error  a release goes to all hosts of its system, or to none; leave --limit (or release=) out")
     _secrets = secret_values.of(_plan)
-    missing = _secrets.problems(_plan.secrets_wanted()) or broken(_plan, _secrets)
+    missing = _secrets.problems(_plan.secrets_wanted()) or [*broken(_plan, _secrets), *early.weak(_plan, _secrets)]
     if missing := [*missing, *tls_files.missing(_plan)]:
         count = f"{len(missing)} error{'s' * (len(missing) > 1)}; nothing was touched"
         refuse(*(f"error  {line}" for line in missing), count)
@@ -123,7 +123,9 @@ def _check(hosts: Any, limit: Any) -> None:
 def _mask_output(checked: fleet.Plan, source: Secrets) -> None:
     """From here on nothing that this process prints holds a secret: hosts, containers and errors may say anything."""
     global _mask
-    _mask = Mask(source.get(system, name) for system, name in checked.secrets_wanted())
+    chosen = [name for name, system in checked.systems.items() if early.chosen(system)]
+    signed = [value for name in chosen for value in early.values(checked, name, source).values()]
+    _mask = Mask([*(source.get(system, name) for system, name in checked.secrets_wanted()), *signed])
     masking.over_all(mask)
 
 
@@ -177,15 +179,23 @@ def live(system: str) -> Live:
 
 def _looked_at(system: str, live: Live) -> Live:
     """The state, and whether what runs has the settings that the data say; asked of each host of the system."""
-    if live.release.live is None or stack.new_release(plan(), system, live):
+    stepping = live.weight is not None and live.release.candidate == wanted_release(plan(), system, live)
+    if live.release.live is None or stack.new_release(plan(), system, live) and not stepping:
         return live
+    found: set[str] = set()
     for member in plan().group(system):
         specs = stack.containers(plan(), system, member.name, live, secrets())
         if any(spec.slot for spec in specs):
             running = inventory.get_host(member.name).get_fact(SlotConfigs, system=system)
-            if stack.drifted(specs, running):
-                return live.model_copy(update={"drifted": True})
-    return live
+            found |= {"strayed"} if stepping and stack.drifted(specs, running, "candidate") else set()
+            if not stack.new_release(plan(), system, live):
+                found |= {"drifted"} if stack.drifted(specs, running) else set()
+    return live.model_copy(update=dict.fromkeys(found, True))
+
+
+def paused(system: str) -> bool:
+    """Whether a deploy had paused at a weighted step when this run began."""
+    return _live.get(system, Live()).weight is not None
 
 
 def stranger(system: str) -> list[str]:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from changeover import early
+from changeover.gateway import sticky
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, read, summary
 from changeover.routes import health_paths
 from changeover.settings import App
+from changeover.settings_steps import ALL
 from changeover.standing import Standing, expected
 from changeover.words import seconds
 from operations import before, flow, run
@@ -23,7 +26,9 @@ CONFIRMED: set[str] = set()  # systems whose release this run has confirmed
 OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run has not confirmed
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 CUT_OFF = "is undone by the hosts themselves, or goes back"  # nobody said how the switch ended
-HALF_WAY = "half-way, goes back by itself"  # a recreate that is open, a rolling release between two hosts
+HALF_WAY = "half-way, goes back by itself"  # a recreate that is open, a rolling release between two hosts, a step
+PAUSED = "paused at a step: part of the clients stay on the new release"
+FIRST, LAST = "first", "last"  # as whom the prober asks at weighted steps: who has the release from the first one on
 SEEN: dict[str, str] = {}  # system -> what its prober has seen so far, in words
 SAID: list[str] = []  # what the host command said of switches that users saw something of
 FOLDER = Path("reports")
@@ -61,14 +66,28 @@ def config(plan: Plan, system: str) -> Config | None:
         websocket=None if paged else release.websocket,
         open_every=OPEN_EVERY,
         seconds=seconds(release.lease) + seconds(release.soak) + turns(plan, system) + 600 + AFTER,
+        clients=clients(plan, system),
     )
 
 
+def clients(plan: Plan, system: str) -> dict[str, dict[str, str]]:
+    """As whom the prober asks a system with weighted steps: the first to get a release, and the last.
+
+    So that it sees both slots at each step: the first part of the clients, and chosen where some are; the last part.
+    """
+    if not plan.systems[system].release.steps:
+        return {}
+    first = f"{sticky(system)}=0"
+    if early.chosen(plan.systems[system]):
+        first += f"; {early.cookie(system)}={next(iter(early.values(plan, system, run.secrets()).values()))}"
+    return {FIRST: {"cookie": first}, LAST: {"cookie": f"{sticky(system)}=99"}}
+
+
 def turns(plan: Plan, system: str) -> float:
-    """Seconds that the turns of a rolling release may take, all of which one prober sees; 0 where there are none."""
+    """Seconds that turns or steps may take before the switch, which one prober sees all; 0 where there are none."""
     release = plan.systems[system].release
     if release.strategy != "rolling":
-        return 0.0
+        return sum(seconds(step.hold) + TURN for step in release.steps if step.who.percent < ALL)
     services = [one for one in plan.systems[system].services.values() if isinstance(one, App)]
     # The candidate's; the workers', which the host command waits for twice; and what may begin while it is watched.
     starts = 4 * max((seconds(one.start_timeout) for one in services), default=0.0)
@@ -185,7 +204,8 @@ def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -
     said = spoken(lines) if done else None
     if said is None or not {"slots", "hosts"} <= set(said):
         return standing.unheard(" ".join(lines))
-    wanted = expected(plan, system, said["slots"], said.get("staged", ()), said.get("rolled", ()))
+    weighed = bool(said.get("weight"))
+    wanted = expected(plan, system, said["slots"], said.get("staged", ()), said.get("rolled", ()), weighed)
     gateways = [gateway.name for gateway in plan.gateways(system)]
     reasons = standing.look(set(wanted), said["hosts"], gateways, said.get("pending", ()))
     if said.get("pending"):

@@ -7,5 +7,5 @@ from operations.certificates import had
 
 plan = run.plan()
 if plan.fleet.gateway.on in host.groups:
-    had(plan, host.name)
+    had(plan, host.name, run.secrets())
 flow.barrier(name="the certificates are there")

@@ -11,5 +11,5 @@ for system in host.loop(plan.systems_on(host.name)):
     if plan.switched(system) and host.name != plan.coordinator(system).name:
         follows(system, run.live(system).generation)
 if plan.fleet.gateway.on in host.groups:
-    serve(plan, host.name)
+    serve(plan, host.name, run.secrets())
 flow.barrier(name="the gateways are ready on all hosts")

@@ -257,7 +257,8 @@ class FleetUnderTest:
                 found += [*directories, *files]
         if plan.fleet.gateway.on in plan.hosts[machine].groups:
             with contextlib.chdir(ROOT):  # certificates are named from the repository's root
-                found += [*gateway.directories(plan, machine), *gateway.files(plan, machine), gateway.compose(plan)]
+                files = gateway.files(plan, machine, secrets=self.secrets)
+                found += [*gateway.directories(plan, machine), *files, gateway.compose(plan)]
                 if certificates.systems(plan, machine):
                     found += certificates.files(plan, machine, SCRIPT.read_text())
         return found

@@ -94,10 +94,10 @@ def test_the_gateway_gets_plain_files_before_the_authority_is_asked(monkeypatch:
         monkeypatch.setattr(operations, name, lambda name="", **_: done.append(name))
     monkeypatch.setattr(operations.apt, "packages", lambda **_: None)
     monkeypatch.setattr(operations.units, "ready", lambda **_: None)
-    monkeypatch.setattr(operations, "serve", lambda plan, name, plain: done.append(plain))
+    monkeypatch.setattr(operations, "serve", lambda plan, name, secrets, plain: done.append(plain))
     host = SimpleNamespace(get_fact=lambda *_, **__: look, loop=lambda names: names)
     monkeypatch.setattr(operations, "host", host)
-    cast(Any, operations.had)._inner(fleet.load(hosts()), "edge1")
+    cast(Any, operations.had)._inner(fleet.load(hosts()), "edge1", None)
     assert done[-5:] == [
         "what certbot has already is in place",
         ["shop"],

@@ -1,5 +1,5 @@
-"""Recreate and rolling, killed at any write: what was committed is finished, the rest undone; the page is where it must
-be, and what must not run beside each other does not."""
+"""Recreate, rolling and weighted steps, killed at any write: what was committed is finished, the rest undone; the page
+is where it must be, and what must not run beside each other does not."""
 
 import itertools
 import os
@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from hostcmd import audit, records
+from hostcmd import audit, records, state
 from hostcmd.state import containers, marks, page
 from tests.unit.hostcmd_support.crash import type_and_crash
 from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, SERVICES, World, folder, stand_in
@@ -15,6 +15,7 @@ from tests.unit.hostcmd_support.world import GATEWAYS, HOSTS, SERVICES, World, f
 OPEN = "switch tasktracker --open --lease 3600 --txn X"
 SWITCH = "switch tasktracker --lease 3600 --txn X"
 ROLL = "switch tasktracker --lease 3600 --txn X --host "
+WEIGHT = "weight tasktracker {} --lease {} --txn X"
 BACK = "rollback tasktracker --txn X"
 # point of a release, what is typed, the verb in the journal, (live, half-way) when committed, and when not
 TYPED = [
@@ -25,6 +26,12 @@ TYPED = [
     ("staged", f"{ROLL}app1", "roll", ("1.0.0", True), ("1.0.0", False)),
     ("rolled", f"{ROLL}app2", "roll", ("1.0.0", True), ("1.0.0", True)),
     ("rolled", BACK, "rollback", ("1.0.0", False), ("1.0.0", True)),
+    ("weighed from", WEIGHT.format(5, 3600), "weight", ("1.0.0", True), ("1.0.0", False)),
+    ("at 25", WEIGHT.format(5, 0), "weight", ("1.0.0", True), ("1.0.0", True)),
+    ("at 25", WEIGHT.format(25, 0), "weight", ("1.0.0", True), ("1.0.0", True)),
+    ("paused", WEIGHT.format(25, 3600), "weight", ("1.0.0", True), ("1.0.0", True)),
+    ("at 25", WEIGHT.format(100, 3600), "switch", ("1.1.0", False), ("1.0.0", True)),
+    ("paused", BACK, "rollback", ("1.0.0", False), ("1.0.0", True)),
 ]
 
 
@@ -54,6 +61,16 @@ def templates():
         keep("staged")
         world.ok(f"{ROLL}app1")
         keep("rolled")
+        shutil.rmtree(base / "world")
+        world = World(base / "world")
+        world.install()
+        world.stage("1.1.0", "green")
+        keep("weighed from")
+        for percent in (5, 25):
+            world.ok(WEIGHT.format(percent, 3600))
+        keep("at 25")
+        world.ok(WEIGHT.format(25, 0))
+        keep("paused")
         yield base
 
 
@@ -65,7 +82,8 @@ def fakes(monkeypatch):
 def fresh(templates, name):
     shutil.rmtree(templates / "world")
     shutil.copytree(templates / name, templates / "world", symlinks=True)
-    return World(templates / "world", "recreate" if name in ("made", "opened", "recreated") else "rolling")
+    how = {"recreate": ("made", "opened", "recreated"), "rolling": ("staged", "rolled")}
+    return World(templates / "world", next((one for one, names in how.items() if name in names), "blue_green"))
 
 
 def committed(world, verb, after):
@@ -77,7 +95,7 @@ def committed(world, verb, after):
 def one_truth(world, live, half_way):
     """Gateways, pages, containers, copies and audit are as the state says; somebody looks after what is half-way."""
     now, services = world.state(), world.site().services
-    assert (now["release"]["live"], bool(now["opened"] or now["rolled"])) == (live, half_way)
+    assert (now["release"]["live"], bool(state.half_way(now))) == (live, half_way)
     assert now["pending"] == []
     for gateway in GATEWAYS:
         assert world.serving(gateway) == marks(now, services)
@@ -89,7 +107,8 @@ def one_truth(world, live, half_way):
         for what, name in containers(now, services, host, SERVICES):
             assert (name in running) == (what == "run"), (host, name, running)
         copy = world.state(host)
-        assert (copy["generation"], copy["opened"], copy["rolled"]) == (now["generation"], now["opened"], now["rolled"])
+        keys = ("generation", "opened", "rolled", "weight")
+        assert [copy[key] for key in keys] == [now[key] for key in keys] and bool(copy["lease"]) == bool(now["lease"])
     audit.verified(world.site())
     assert world.timers() or not now["lease"]
 
@@ -98,7 +117,8 @@ def one_truth(world, live, half_way):
 def test_killed_at_each_write(templates, point, line, verb, when_done, when_not):
     for at in itertools.count(1):
         world = fresh(templates, point)
-        rolled, number = len(world.state()["rolled"]), world.state()["seq"]
+        before = world.state()
+        rolled, number, weight = len(before["rolled"]), before["seq"], before["weight"]
         if not type_and_crash(str(world.root("edge1")), line, at):
             break
         done = committed(world, verb, number)
@@ -106,6 +126,11 @@ def test_killed_at_each_write(templates, point, line, verb, when_done, when_not)
         one_truth(world, *(when_done if done else when_not))
         if verb == "roll":
             assert len(world.state()["rolled"]) == rolled + done
+        if verb == "weight":
+            percent, lease = line.split()[2::2][:2]
+            wanted = int(percent) if done else (weight or {}).get("percent")
+            assert (world.state()["weight"] or {}).get("percent") == wanted
+            assert bool(world.state()["lease"]) == bool(int(lease) if done else before["lease"])
         if at % 8 == 1:
             assert world.ok("recover tasktracker")["changed"] is False
             world.ok(line)  # the same once more converges
@@ -113,7 +138,7 @@ def test_killed_at_each_write(templates, point, line, verb, when_done, when_not)
     assert at > 10, "hardly anything was written: the fuse does not see the command's writes"
 
 
-@pytest.mark.parametrize("point", ["opened", "recreated", "rolled"])
+@pytest.mark.parametrize("point", ["opened", "recreated", "rolled", "at 25"])
 def test_a_lease_that_runs_out_goes_back_wherever_it_is_killed(templates, point):
     for at in itertools.count(1, 5):
         world = fresh(templates, point)

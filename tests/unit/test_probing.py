@@ -90,6 +90,30 @@ def test_answers_slots_and_ids(tls, tmp_path):
     assert {one.release for one in probe.read(out)} == {"1.1.0"}
 
 
+def test_it_asks_in_turn_as_each_of_its_clients(tls, tmp_path):
+    context, ca = tls
+    seen = []
+
+    async def answer(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                seen.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+                writer.write(b"HTTP/1.1 200 OK\r\nset-cookie: part=7\r\ncontent-length: 0\r\n\r\n")
+
+    clients = {"first": {"cookie": "part=0"}, "last": {"cookie": "part=99"}}
+    out = tmp_path / "probe.jsonl"
+    with in_background(lambda: asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)) as port:
+        prober = Prober(config(port, ca, clients=clients), out)
+        prober.start()
+        time.sleep(1)
+        assert prober.stop()["failed"] == 0
+    names = [one.client for one in probe.read(out)]
+    assert set(names) == {"first", "last"} and abs(names.count("first") - names.count("last")) <= 4
+    cookies = [line for head in seen for line in head.splitlines() if line.startswith("cookie")]
+    assert len(cookies) == len(seen) == len(names), "a cookie that it is given is not sent instead"
+    assert cookies.count("cookie: part=0") == names.count("first")
+
+
 def test_a_post_that_is_dropped_is_sent_once_and_is_a_failure(tls):
     context, ca = tls
     seen = []

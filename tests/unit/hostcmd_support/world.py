@@ -53,6 +53,7 @@ def settings(me: str, strategy: str) -> dict:
         "keep_releases": 5,
         "strategy": strategy,
         "order": ("app1", "app2", "edge1", "edge2"),
+        "steps": (0, 5, 25, 50),
         "migration": {"host": "app1", "container": "srv-tasktracker-migrate"},
         "services": services,
     }
