@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from changeover.gate_asks import in_time
 from changeover.plan import Plan
 from changeover.problems import Problem, nearest
-from changeover.settings import App, Gate, Postgres, System
+from changeover.settings import App, Gate, Postgres, Step, System
+from changeover.settings_gates import DEFAULTS
 from changeover.words import seconds
 
 READERS = 14  # the first major version with pg_read_all_data
@@ -19,6 +21,20 @@ def gates(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
         for number, gate in enumerate(system.gates or ()):
             for key, message in _gate(plan, name, system, gate):
                 yield Problem(file_of[name], f"{name}.gates.{number}.{key}", f"{message} (gate {gate.name})")
+        for number, step in enumerate(system.release.steps):
+            for message in _step(system, step):
+                yield Problem(file_of[name], f"{name}.release.steps.{number}.gates", message)
+
+
+def _step(system: System, step: Step) -> Iterable[str]:
+    """What a weighted step names must be there, and be able to decide in its time."""
+    known = {gate.name: gate for gate in (DEFAULTS if system.gates is None else system.gates)}
+    for name in step.gates or ():
+        if name not in known:
+            yield f"no gate {name}{nearest(name, known)}"
+        elif not in_time(known[name], seconds(step.hold)):
+            looks = f"{known[name].fail_limit + 1} looks of {known[name].every}"
+            yield f"{name} can never decide here: {looks} are longer than hold, {step.hold}"
 
 
 def _gate(plan: Plan, name: str, system: System, gate: Gate) -> Iterable[tuple[str, str]]:

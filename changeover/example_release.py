@@ -7,7 +7,7 @@ from typing import Any
 STEPS: list[Any] = [
     {"name": "our own", "who": {"percent": 0, "teams": ["internal"], "users": ["dana"]}, "hold": "1h"},
     5,
-    {"who": {"percent": 25}, "hold": "10m", "on_fail": "previous"},
+    {"who": {"percent": 25}, "hold": "10m", "gates": ["api_p95"], "on_fail": "previous"},
     50,
     100,
 ]

@@ -11,7 +11,7 @@ from changeover.live import Live, SlotState, places
 from changeover.logins import reader
 from changeover.plan import Plan
 from changeover.routes import health_paths, service_of
-from changeover.settings import App, Gate, Postgres
+from changeover.settings import App, Gate, Postgres, Step
 from changeover.settings_gates import DEFAULTS, Source
 from changeover.stack import wanted_release
 from changeover.words import seconds
@@ -49,16 +49,26 @@ def before(plan: Plan, system: str, live: Live) -> Sides:
     return Sides(dict(slots), {}, release, release)
 
 
-def gates(plan: Plan, system: str) -> list[Gate]:
-    """The gates of a system: its own, or those of DEFAULTS that its prober and the length of its soak allow."""
+def gates(plan: Plan, system: str, step: Step | None = None) -> list[Gate]:
+    """The gates of a system in its soak: its own, or those of DEFAULTS that its prober and the soak allow.
+
+    Of a weighted step: those of them that it names, or that can decide in its time.
+    """
     settings = plan.systems[system]
+    length = seconds(step.hold if step else settings.release.soak)
     if settings.gates is not None:
-        return list(settings.gates)
-    if not settings.domain or not plan.switched(system):
-        return []
-    soak = seconds(settings.release.soak)
-    fits = [gate for gate in DEFAULTS if (gate.fail_limit + 1) * seconds(gate.every) <= soak]
-    return [gate for gate in fits if not gate.baseline or pages(plan, system, gate.source)]
+        wanted = [gate for gate in settings.gates if step is None or in_time(gate, length)]
+    elif not settings.domain or not plan.switched(system):
+        wanted = []
+    else:
+        fits = [gate for gate in DEFAULTS if in_time(gate, length)]
+        wanted = [gate for gate in fits if not gate.baseline or pages(plan, system, gate.source)]
+    return [gate for gate in wanted if step is None or step.gates is None or gate.name in step.gates]
+
+
+def in_time(gate: Gate, length: float) -> bool:
+    """Whether a gate can decide against a release within so many seconds."""
+    return (gate.fail_limit + 1) * seconds(gate.every) <= length
 
 
 def pages(plan: Plan, system: str, source: Source) -> list[tuple[str, str]]:

@@ -44,6 +44,7 @@ def _address(config: Config, context: ssl.SSLContext) -> dict[str, Any]:
         "host": str(config.address or parts.hostname),
         "port": parts.port or PORTS[parts.scheme],
         "proxy": None,
+        "additional_headers": next(iter(config.clients.values()), {}),
         "open_timeout": config.timeout,
         "close_timeout": config.timeout,
         **tls,

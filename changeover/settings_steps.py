@@ -32,6 +32,9 @@ class Step(Strict):
     name: Text | None = Field(None, description="stands in output and report; default: its percentage, or the chosen")
     who: Who = Field(description="who gets it, beside those who have it already")
     hold: Duration = Field("5m", description="time under watch before the next step")
+    gates: list[Name] | None = Field(
+        None, description="names of the gates that judge it; default: all that can decide within hold"
+    )
     on_fail: Literal["zero", "previous", "pause"] = Field(
         "zero",
         description="all go back; or those who came with this step, and the ones before stay on it without a watch; "

@@ -15,7 +15,7 @@ from changeover.live import BLUE, Live, SlotState, other
 from changeover.plan import Plan
 from changeover.report import duration, plural
 from changeover.stack import new_release, rolls_out, unplaced, wanted_release
-from changeover.strategy import strategy
+from changeover.strategy import steps, strategy
 from changeover.words import seconds
 
 LABEL = 14  # of the longest phase's name: infrastructure
@@ -162,6 +162,9 @@ def _plan(plan: Plan, name: str, live: Live) -> list[str]:
         most = duration(seconds(settings.migrations.timeout))
         engine, service = settings.migrations.engine, settings.migrations.service
         told.append(f"schema: {engine} in {service}'s image, {most} at most; no way back undoes it")
+    if taken := steps(plan, name, live):
+        each = [f"{step.label} for {duration(seconds(step.hold))}" for step in taken]
+        told.append(f"clients in steps: {', '.join(each)}; then all")
     if ways and live.release.live:
         told.append(f"watched for {duration(seconds(release.soak))} after the switch, then confirmed")
     return told
@@ -173,7 +176,13 @@ def _failing(plan: Plan, name: str, live: Live) -> list[str]:
     if not plan.switched(name):
         return ["it stops there and stays as it is: it has no slots, so what it replaces is gone"]
     lease = duration(seconds(plan.systems[name].release.lease))
+    stays = {"previous": "the clients of the step before stay on it", "pause": "its clients stay on it"}
     return [
+        *(
+            f"at step {step.label}: {stays[step.on_fail]}, and nobody watches them"
+            for step in steps(plan, name, live)
+            if step.on_fail in stays
+        ),
         f"before it is confirmed: back by itself; {lease} at most when this machine is gone",
         f"after: sudo changeover rollback {name}   (on any of its hosts; code only, loses nothing)",
     ]

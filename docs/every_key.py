@@ -387,6 +387,8 @@ shop = dict(
                     percent=25,
                 ),
                 hold="10m",
+                # names of the gates that judge it; default: all that can decide within hold
+                gates=["api_p95"],
                 # all go back; or those who came with this step, and the ones before stay on it without a watch;
                 # or all stay where they are, without a watch
                 on_fail="previous",

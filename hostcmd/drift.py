@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hostcmd.site import Service, Site
-from hostcmd.state import State, half_way, idle, page
+from hostcmd.state import State, half_way, idle, page, share
 
 Looks = Mapping[str, Mapping[str, Any]]  # host -> what `status` knows of it
 
@@ -57,6 +57,10 @@ def off(site: Site, now: State, hosts: Looks, drifted: list[str]) -> list[str]:
                 found += [] if word == "ready" or now["opened"] else [f"{service.name} on {host} is {word}"]
     for name, host, word in others(site, hosts):
         found += [] if word == "ready" else [f"{name} on {host} is {word}"]
+    for name, host, word in ahead(site, now, hosts):
+        found += [] if word == "ready" else [f"{name} on {host} is {word}"]
+    if now["weight"] and not now["lease"]:
+        found.append(f"{share(now)} are on {now['release']['candidate']}, and nobody watches it")
     found += drifted
     return found + [f"{debt['host']} is still to be told" for debt in now["pending"]]
 
@@ -71,6 +75,18 @@ def others(site: Site, hosts: Looks) -> list[tuple[str, str, str]]:
         for name, one in said["containers"].items()
         if name not in slots and not name.endswith(("-blue", "-green"))
     )
+
+
+def ahead(site: Site, now: State, hosts: Looks) -> list[tuple[str, str, str]]:
+    """(container, host, state in a word) of what serves a share of the clients at a weighted step."""
+    return [
+        (slot, host, state_of(hosts[host]["containers"].get(slot)))
+        for name in (now["staged"] if now["weight"] else ())
+        if name in site.services and site.services[name].traffic
+        for host in site.services[name].hosts
+        if hosts.get(host, {}).get("reachable")
+        for slot in [f"{name}-{idle(now, name)}"]
+    ]
 
 
 def serving(now: State, name: str, host: str) -> str | None:

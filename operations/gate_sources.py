@@ -39,9 +39,9 @@ KEEP = float(LONGEST_WINDOW)  # seconds of samples that are kept for windows
 class Series:
     """The prober's samples, each with the time at which this process saw it: a wall clock that jumps moves none."""
 
-    def __init__(self, file: Path, whole: bool = False) -> None:
-        """Arguments: the prober's file; whether what is in it already counts."""
-        self._file, self._rest = file, ""
+    def __init__(self, file: Path, whole: bool = False, client: str | None = None) -> None:
+        """Arguments: the prober's file; whether what is in it already counts; the one client that does (None: all)."""
+        self._file, self._client = file, client
         self._at = 0 if whole or not file.exists() else file.stat().st_size
         self._seen: deque[tuple[float, Sample]] = deque()
 
@@ -56,7 +56,8 @@ class Series:
         whole = text[: text.rfind(b"\n") + 1]
         self._at += len(whole)
         now = time.monotonic()
-        self._seen += [(now, sample) for sample in probe.samples(whole.decode())]
+        found = [one for one in probe.samples(whole.decode()) if one.client in (None, self._client or one.client)]
+        self._seen += [(now, sample) for sample in found]
         while self._seen and self._seen[0][0] < now - KEEP:
             self._seen.popleft()
 
@@ -217,7 +218,11 @@ class Sources:
             with httpx.Client(verify=context, trust_env=False, timeout=seconds(source.timeout)) as client:
                 answer = client.get(
                     base.copy_with(host=str(config.address or base.host)),
-                    headers={"host": base.netloc.decode(), "user-agent": "changeover-gate"},
+                    headers={
+                        **config.clients.get(watch.FIRST, {}),
+                        "host": base.netloc.decode(),
+                        "user-agent": "changeover-gate",
+                    },
                     extensions={"sni_hostname": base.host},
                 )
         except httpx.HTTPError as error:

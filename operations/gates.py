@@ -14,13 +14,13 @@ from changeover import gate_asks, record
 from changeover.gate_asks import Sides, sides
 from changeover.gates import Reading, Tally, announced, at_most, judge, number
 from changeover.plan import Plan
-from changeover.settings import Gate
+from changeover.settings import Gate, Step
 from changeover.settings_gates import ANY
 from changeover.words import seconds
 from operations import flow, run, watch
 from operations.gate_sources import Series, Sources
 
-LOOKING: dict[str, Looking] = {}  # system -> its gates in the soak, also when that is over
+LOOKING: dict[str, Looking] = {}  # system, or "system, step 25 %" -> its gates there, also when that is over
 BEAT = 0.5  # seconds between two looks at which gate is due
 FIRST = 30.0  # seconds in which each gate must have had data of the old release
 AGAIN = 1.0  # seconds between two questions of that
@@ -77,12 +77,12 @@ def optional(gate: Gate) -> bool:
     return min(gate.error_limit, gate.nodata_limit, gate.inconclusive_limit) >= ANY
 
 
-def judged(plan: Plan, system: str, both: Sides) -> list[Gate]:
+def judged(plan: Plan, system: str, both: Sides, step: Step | None = None) -> list[Gate]:
     """The gates that can judge this release. What has no old slot beside it (recreate) has no baseline.
 
     Behind a person's maintenance page nobody comes through the gateway, so nothing is judged. Said once.
     """
-    wanted = gate_asks.gates(plan, system)
+    wanted = gate_asks.gates(plan, system, step)
     if wanted and run.paged(system):
         flow.note(f"{system}: the maintenance page is on, so no gate judges the release")
         return []
@@ -93,21 +93,30 @@ def judged(plan: Plan, system: str, both: Sides) -> list[Gate]:
     return [gate for gate in wanted if not (alone and gate.baseline)]
 
 
-def begin(plan: Plan, system: str, state: Any) -> Looking:
-    """The gates of a release that has just been switched to are looked at from now on. Arguments as in unanswered."""
+def begin(plan: Plan, system: str, state: Any, step: Step | None = None) -> Looking:
+    """The gates of a release that has just been switched to are looked at from now on. Arguments as in unanswered.
+
+    At a weighted step those that judge it, by what the prober sees as a client who has the release.
+    """
     both = sides(plan, system, run.known_live(system))
     prober = watch.PROBERS.get(system)
-    series = Series(prober.out) if prober else None
+    series = Series(prober.out, client=watch.FIRST if step else None) if prober else None
     sources = Sources(plan, system, both, series, state.inventory.get_host)
-    length = seconds(plan.systems[system].release.soak)
-    wanted, listen = judged(plan, system, both), series.read if series else lambda: None
-    LOOKING[system] = Looking(system, wanted, length, sources.measure, listen=listen)
-    return LOOKING[system]
+    length = seconds(step.hold if step else plan.systems[system].release.soak)
+    wanted, listen = judged(plan, system, both, step), series.read if series else lambda: None
+    found = Looking(system, wanted, length, sources.measure, listen=listen)
+    LOOKING[f"{system}, step {step.label}" if step else system] = found
+    return found
 
 
 def records() -> list[record.Gate]:
     """All gates that were looked at, for the record, without a secret in their words."""
-    return [tally.record(system) for system, looking in LOOKING.items() for tally in looking.tallies]
+    return [
+        made.model_copy(update={"name": f"{made.name}{where.removeprefix(looking.system)}"})
+        for where, looking in LOOKING.items()
+        for tally in looking.tallies
+        for made in [tally.record(looking.system)]
+    ]
 
 
 def lines() -> list[str]:

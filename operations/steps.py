@@ -19,7 +19,7 @@ from changeover.settings import Step
 from changeover.stack import wanted_release
 from changeover.strategy import steps
 from changeover.words import seconds, whole_seconds
-from operations import flow, lease, lock, run, watch
+from operations import flow, gates, lease, lock, run, watch
 from operations.host_command import BINARY
 from operations.release import Quiet, audited, sent_back
 
@@ -62,13 +62,14 @@ def weighed(
     """
 
     def begin(state: Any, host: Any) -> bool:
-        reason = None if system in watch.PROBERS else watch.start(plan.value, system, txn)
+        reason = None if system in watch.PROBERS else gates.start(plan.value, system, txn, state)
         return reason is None or flow.fail_here(host, [reason, "nobody was moved", *ways(host, system)])
 
     def look(state: Any, host: Any) -> bool:
         lease.keep(host, plan.value, system, txn)
         hold = seconds(step.value.hold)
-        reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn, hold)
+        with gates.begin(plan.value, system, state, step.value) as looking:
+            reasons = watch.soak(plan.value, system, lambda *words: lock.ask(host, *words), txn, hold, looking)
         return not reasons or failed(host, plan.value, system, txn, step.value, reasons)
 
     yield FunctionCommand(begin, (), {})

@@ -19,6 +19,7 @@ SECRET = {"EARLY_SECRET": "a secret of the rehearsal"}
 TIMES = {
     "tasktracker.release.soak": "4s", "tasktracker.release.lease": "20s", "tasktracker.services.api.test": None
 }  # fmt: skip
+NO_5XX = {"name": "no_5xx", "source": {"probe": "5xx"}, "op": "==", "value": 0, "window": "5s", "min_samples": 5}
 KEPT = "changeover_step_tasktracker"
 
 
@@ -145,3 +146,23 @@ def test_a_step_that_fails_stays_at_the_one_before_and_is_gone_on_with(gateway, 
     assert run.returncode == 0, text
     assert "step 5 %" in text and "step 1 %" not in text, "it went on from where it stood"
     assert live()["release"]["live"] == release and live()["weight"] is None
+
+
+@pytest.mark.late
+def test_a_gate_that_fails_at_a_step_sends_all_back(gateway, tmp_path):
+    """1.2.0 answers some requests with an error: 5 % are let pass by, and 25 % are judged."""
+    before, _ = other()
+    steps = stepped(
+        {"who": {"percent": 5}, "hold": "2s", "gates": []}, {"who": {"percent": 25}, "hold": "60s", "gates": ["no_5xx"]}
+    )
+    more = {"tasktracker.release.max_failed": 100_000, "tasktracker.gates": [NO_5XX], "tasktracker.release.soak": "30s"}
+    broken = {"tasktracker.services.api.env.BROKEN_AFTER": "1"}
+    with deploying("1.2.0", data(tmp_path, {**steps, **more, **support.UNTESTED, **broken})) as run:
+        at(25)
+        text = run.communicate(timeout=200)[0]
+    assert run.returncode == 1 and "Traceback" not in text, text
+    assert "gate no_5xx:" in text and f"tasktracker is back on {before} (from 1.2.0)" in text
+    assert "step 5 %" in text
+    state = live()
+    assert state["release"]["live"] == before and state["weight"] is None and "no_5xx" in state["held"]["1.2.0"]
+    changeover("edge1", "unhold tasktracker 1.2.0")

@@ -243,6 +243,9 @@ def test_status_and_history_say_where_it_is(world):
     world.ok(weight(25, lease=0))
     said = world.ok("status tasktracker")["message"]
     assert "it stays so: nobody watches it" in said and "changeover weight tasktracker 50   (" in said
+    assert "off         1 thing: 25 % of the clients are on 1.1.0, and nobody watches it" in said
+    world.engine("app2", containers={})
+    assert "api-green on app2 is not there" in world.ok("status tasktracker")["off"]
     assert "25 % of the clients on 1.1.0" in world.ok("history tasktracker")["message"]
 
 

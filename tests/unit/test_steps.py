@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fakes import Outcome
 from plans import Hosts, good, on_all
 
-from changeover import early, fleet
+from changeover import early, fleet, gate_asks, probe
 from changeover.live import Lease, Live, Releases, SlotState, Weight, parse
 from changeover.plan import Plan
 from changeover.secrets import Secrets
@@ -19,8 +21,9 @@ from changeover.standing import expected
 from changeover.strategy import steps, strategy
 from hostcmd import options
 from hostcmd import state as states
-from operations import flow, lease, lock, recorder, release, run, watch
+from operations import flow, gates, lease, lock, recorder, release, run, watch
 from operations import steps as operations
+from operations.gate_sources import Series
 from operations.preflight import release_problems
 from operations.release import Quiet
 
@@ -131,9 +134,16 @@ class Watch:
             self.seen.append("start")
             return reason
 
-        monkeypatch.setattr(watch, "start", start)
-        monkeypatch.setattr(watch, "soak", lambda *words: self.seen.append(f"soak {words[4]:g}") or (soak or []))
+        monkeypatch.setattr(gates, "start", start)
+        monkeypatch.setattr(gates, "begin", lambda *words: contextlib.nullcontext(f"gates of {words[3].label}"))
+        monkeypatch.setattr(watch, "soak", self.soak)
+        self.reasons = soak or []
         monkeypatch.setattr(lease, "keep", lambda *_: self.seen.append("kept"))
+
+
+    def soak(self, plan: Plan, system: str, ask: Any, txn: str, hold: float, looking: str) -> list[str]:
+        self.seen.append(f"soak {hold:g}, {looking}")
+        return self.reasons
 
 
 def weighed(run: Run, step: Step, responses: dict[str, Any] | None = None, made: Plan | None = None) -> Outcome:
@@ -149,12 +159,12 @@ def step(percent: int, on_fail: str = "zero", hold: str = "40s") -> Step:
 def test_a_step_is_seen_before_and_watched_for_its_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Watch(monkeypatch)
     done = weighed(run, step(5))
-    assert not done.failed and seen.seen == ["start", "kept", "soak 40"]
+    assert not done.failed and seen.seen == ["start", "kept", "soak 40, gates of 5 %"]
     assert [one.text for one in done.commands] == [f"{BINARY} weight shop 5"]
     watch.PROBERS["shop"] = object()  # type: ignore[assignment]
     seen.seen.clear()
     weighed(run, step(25))
-    assert seen.seen == ["kept", "soak 40"], "one prober sees all steps"
+    assert seen.seen == ["kept", "soak 40, gates of 25 %"], "one prober sees all steps"
 
 
 def test_what_does_not_answer_before_moves_nobody(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,3 +306,50 @@ def test_the_prober_outlives_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_secrets", SECRETS)
     short, long = (watch.config(plan(declared=declared), "shop") for declared in ([], [5, 50]))
     assert short and long and long.seconds - short.seconds == 2 * (300 + watch.TURN)
+
+
+# --- which gates judge a step
+
+LATE = {"name": "late", "source": {"probe": "p95"}, "value": 200, "every": "20s"}  # three looks: a minute
+DEPTH = {"name": "depth", "source": {"cmd": ["x"], "service": "api"}, "value": 5}
+
+
+def judging(own: list[Any] | None, wanted: list[str] | None = None, hold: str = "40s") -> list[str]:
+    one = {"who": {"percent": 5}, "hold": hold, **({"gates": wanted} if wanted is not None else {})}
+    hosts = good()
+    on_all("shop.release", {"steps": [one], "soak": "2m"})(hosts)
+    if own is not None:
+        on_all("shop.gates", own)(hosts)
+    made = fleet.load(hosts)
+    return [gate.name for gate in gate_asks.gates(made, "shop", made.systems["shop"].release.steps[0])]
+
+
+def test_a_step_is_judged_by_all_that_can_decide_in_its_time_or_by_those_it_names() -> None:
+    assert judging([LATE, DEPTH]) == ["depth"]
+    assert judging([LATE, DEPTH], hold="60s") == ["late", "depth"]
+    assert judging([LATE, DEPTH], ["late"], "60s") == ["late"]
+    assert judging([LATE, DEPTH], []) == []
+    assert judging(None) == ["no_5xx", "p95"] and judging(None, ["p95"]) == ["p95"]
+    assert judging([]) == []
+
+
+def test_at_a_step_the_prober_counts_as_a_client_who_has_the_release(tmp_path: Path) -> None:
+    def line(client: str | None, path: str) -> str:
+        return probe.Sample("2026-01-01T00:00:00Z", "h1", "GET", path, 1.0, 200, client=client).line()
+
+    file = tmp_path / "probe.jsonl"
+    file.write_text("".join(f"{line(*one)}\n" for one in [("first", "/a"), ("last", "/b"), (None, "/ws")]))
+    assert [one.path for one in Series(file, whole=True, client="first").within(60)] == ["/a", "/ws"]
+    assert len(Series(file, whole=True).within(60)) == 3
+
+
+def test_the_record_says_at_which_step_a_gate_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "LOOKING", {})
+    monkeypatch.setattr(run, "_live", {"shop": LIVE})
+    made = plan(declared=[25])
+    state = SimpleNamespace(inventory=SimpleNamespace(get_host=str))
+    gates.begin(made, "shop", state, made.systems["shop"].release.steps[0])
+    gates.begin(made, "shop", state)
+    assert [(one.system, one.name) for one in gates.records()] == [
+        ("shop", "no_5xx, step 25 %"), ("shop", "p95, step 25 %"), ("shop", "no_5xx"), ("shop", "p95"),
+    ]  # fmt: skip

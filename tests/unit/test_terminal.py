@@ -53,6 +53,15 @@ def test_a_release_is_told_before_it_begins() -> None:
     ]
 
 
+def test_steps_are_told_and_who_stays_when_one_fails() -> None:
+    wanted = [5, {"who": {"percent": 25}, "hold": "90s", "on_fail": "previous"}]
+    made = plan(**{"release": "1.1.0", "shop.release": {"steps": wanted}})  # type: ignore[arg-type]
+    told = terminal.opening(made, {"shop": live()}, {"shop": "1.1.0"}, 5, "me@here", True)
+    assert "                clients in steps: 5 % for 5 m, 25 % for 1 m 30 s; then all" in told
+    stays = " if it fails    at step 25 %: the clients of the step before stay on it, and nobody watches them"
+    assert stays in told
+
+
 @pytest.mark.parametrize("state", [live(), Live()])
 def test_it_fits_into_a_terminal(state: Live) -> None:
     lines = opening(state, "1.1.0", width=80)
