@@ -8,6 +8,8 @@ import time
 import httpx
 import pytest
 
+from rehearsal.faults.deploy import Deploy
+from tests import support
 from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
 from tests.support import ROOT, UNTESTED, changeover, data, live, pyinfra, pyinfra_words, ssh, wait_for
 
@@ -69,17 +71,13 @@ def test_one_host_that_crashes_in_the_soak_goes_back_though_few_users_saw_it(gat
     """
     before = live()
     release = other(before["release"]["live"])
-    words = data(tmp_path, {**QUICK, "tasktracker.release.soak": "60s", "tasktracker.release.max_failed": IN_HAND})
-    run = subprocess.Popen(
-        pyinfra_words("deploy.py", "-y", "--data", f"release={release}", *words),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    wait_for("the switch", lambda: served(gateway) == release, 180)
-    time.sleep(6)  # it has looked once
+    settings = {**QUICK, "tasktracker.release.soak": "60s", "tasktracker.release.max_failed": IN_HAND}
+    run = Deploy(tmp_path, release, settings, support.STAGING)
+    run.wait_for("is watched")  # after the smoke tests
+    time.sleep(10)  # it has looked once
     ssh("app2", f"docker exec tasktracker-api-{live()['slots']['api']['live']}-1 sh -c 'kill -9 -1'", check=False)
-    printed = run.communicate(timeout=90)[0]
-    assert run.returncode == 1, printed
-    assert "on app2 was healthy, and has started again since" in printed or "on app2 is not up" in printed
+    assert run.wait(120) == 1, run.text
+    assert "on app2 was healthy, and has started again since" in run.text or "on app2 is not up" in run.text
     assert served(gateway) == before["release"]["live"]
     assert live()["held"].get(release), "what was judged is held"
     made = json.loads((ROOT / "reports" / "latest" / "record.json").read_text())
