@@ -60,6 +60,12 @@ def uptime(status: str) -> int | None:
     return number * UNITS[found["unit"]]
 
 
+def youngest(status: str) -> int | None:
+    """Seconds that it is up at most, by what the engine says; None where it says nothing."""
+    up, found = uptime(status), UP.match(status)
+    return None if up is None or found is None else up + UNITS[found["unit"]]
+
+
 class Standing:
     """What is known of the containers since the first look; one for each soak."""
 
@@ -81,11 +87,14 @@ class Standing:
         hosts: Mapping[str, Mapping[str, Any]],
         gateways: Collection[str] = (),
         pending: Collection[Mapping[str, Any]] = (),
+        older: Collection[tuple[str, str]] = (),
+        served: float = 0.0,
     ) -> list[str]:
         """Why the release should go back, after one more look; empty while nothing speaks for it.
 
         Arguments: (host, container) that must be up; `hosts` of `changeover status --json`; hosts that must answer too;
-        its `pending`: hosts that did not do what they were told, and why.
+        its `pending`: hosts that did not do what they were told, and why; those of `wanted` that ran before the
+        traffic came, and seconds that it has been there: one that is younger was started again, before the first look.
         """
         self.starting, self._unheard = set(), 0
         owed = {debt["host"]: debt.get("why") or "it was away" for debt in pending}
@@ -94,7 +103,7 @@ class Standing:
             well = host not in here or here[host].get("reachable") and host not in owed
             self._away[host] = 0 if well else self._away.get(host, 0) + 1
         heard = [one for one in sorted(wanted) if here[one[0]].get("reachable")]
-        found = [self._judge(one, here[one[0]]["containers"]) for one in heard]
+        found = [self._judge(one, here[one[0]]["containers"], served if one in older else 0.0) for one in heard]
         return [
             *(line for line in found if line),
             *(
@@ -112,12 +121,14 @@ class Standing:
         why = f"the coordinator does not say what runs any more: {words or 'no word'}"
         return [why] if self._unheard >= AWAY else []
 
-    def _judge(self, one: tuple[str, str], containers: Mapping[str, Mapping[str, Any]]) -> str | None:
+    def _judge(self, one: tuple[str, str], containers: Mapping[str, Mapping[str, Any]], served: float) -> str | None:
         host, name = one
         said = containers.get(name, {"state": "gone", "healthy": False, "status": "not there"})
         # What was never healthy may take its start_timeout, also where its checks have given up before.
         if said["state"] != "running" or "(unhealthy)" in said["status"] and one in self._up:
             return f"{name} on {host} is not up: {said['status']}"
+        if one not in self._up and (most := youngest(said["status"])) is not None and most < served:
+            return f"{name} on {host} has started again since the switch: {said['status']}"
         up, before = uptime(said["status"]), self._up.get(one)
         if one in self._up and (not said["healthy"] or None not in (up, before) and up < before):  # type: ignore[operator]
             return f"{name} on {host} was healthy, and has started again since: {said['status']}"

@@ -208,7 +208,7 @@ def switched(
         return reason is None or flow.fail_here(host, [reason, "nothing was switched"])
 
     def done(state: Any, host: Any) -> bool:
-        watch.OPEN[system] = watch.BY_LEASE
+        watch.moved(system)
         lease.rest(system)
         reason = watch.start(plan.value, system, txn, "after the switch") if recreated else None
         return reason is None or sent_back(host, system, [reason])

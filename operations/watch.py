@@ -23,6 +23,7 @@ Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> wheth
 
 PROBERS: dict[str, Prober] = {}
 CONFIRMED: set[str] = set()  # systems whose release this run has confirmed
+SINCE: dict[str, float] = {}  # system -> when its traffic moved in this run (monotonic)
 OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run has not confirmed
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 CUT_OFF = "is undone by the hosts themselves, or goes back"  # nobody said how the switch ended
@@ -195,11 +196,17 @@ def soak(
         time.sleep(SOON if standing.missing else EVERY)
 
 
+def moved(system: str) -> None:
+    """From here on the new release serves, and goes back by itself unless it is confirmed."""
+    OPEN[system], SINCE[system] = BY_LEASE, time.monotonic()
+
+
 def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -> list[str]:
     """Why the containers of the live slots ask for going back; one more look at all hosts.
 
     Arguments: as in soak; what is known of them; seconds since the switch.
     """
+    served = time.monotonic() - SINCE.get(system, time.monotonic())  # asked below: rather too short
     done, lines = ask("status", system, "--json")
     said = spoken(lines) if done else None
     if said is None or not {"slots", "hosts"} <= set(said):
@@ -207,7 +214,9 @@ def stands(plan: Plan, system: str, ask: Ask, standing: Standing, late: float) -
     weighed = bool(said.get("weight"))
     wanted = expected(plan, system, said["slots"], said.get("staged", ()), said.get("rolled", ()), weighed)
     gateways = [gateway.name for gateway in plan.gateways(system)]
-    reasons = standing.look(set(wanted), said["hosts"], gateways, said.get("pending", ()))
+    services = plan.systems[system].services
+    older = {one for one in wanted if getattr(services[one[1].rpartition("-")[0]], "slots", None)}
+    reasons = standing.look(set(wanted), said["hosts"], gateways, said.get("pending", ()), older, served)
     if said.get("pending"):
         ask("recover", system)  # they are told again now, and not only when the alarm comes
     return reasons + [

@@ -8,7 +8,7 @@ import pytest
 from plans import good
 
 from changeover import fleet
-from changeover.standing import AWAY, Standing, expected, uptime
+from changeover.standing import AWAY, Standing, expected, uptime, youngest
 
 API = ("app1", "api-green")
 WORKER = ("app2", "worker-green")
@@ -127,3 +127,31 @@ def test_a_host_that_went_ahead_is_expected_to_run_the_other_slot() -> None:
     slots = {"api": {"live": "green"}, "clock": {"live": "green"}}
     found = expected(fleet.load(good()), "shop", slots, staged=["api"], rolled=["app1"])
     assert set(found) == {("app1", "api-blue"), ("app2", "api-green"), ("app1", "clock-green")}
+
+
+@pytest.mark.parametrize(
+    "status, most",
+    [("Up Less than a second", 1), ("Up 9 seconds", 10), ("Up About a minute", 120), ("Up 3 minutes", 240), ("", None)],
+)
+def test_how_young_it_is_at_most(status: str, most: int | None) -> None:
+    assert youngest(status) == most
+
+
+@pytest.mark.parametrize(
+    "status, served, again",
+    [
+        ("Up 9 seconds (healthy)", 30.0, True),
+        ("Up 9 seconds (health: starting)", 30.0, True),
+        ("Up 30 seconds (healthy)", 30.5, False),
+        ("Up About a minute (healthy)", 100.0, False),
+        ("Up About a minute (healthy)", 121.0, True),
+        ("Up 9 seconds (healthy)", 0.0, False),
+    ],
+)
+def test_what_started_again_before_the_first_look_is_younger_than_its_traffic(
+    status: str, served: float, again: bool
+) -> None:
+    """The smoke tests come before the soak: what crashed meanwhile, and is healthy again, crashed all the same."""
+    (line,) = Standing().look({API}, hosts((API, status)), older={API}, served=served) or [""]
+    assert ("has started again since the switch" in line) is again
+    assert Standing().look({API}, hosts((API, status)), served=served) == [], "a worker starts with the switch"
