@@ -91,8 +91,8 @@ def unsettled(system: str, generation: int, now: Live, coordinator: str) -> list
     """Why this run cannot go on now. Arguments as in settled; the state as it is; the coordinator's name. Pure."""
     if now.lease:
         return [
-            f"{system}: the switch to {half_way(now)} by {now.lease.txn} is not confirmed yet, and its run is gone: it "
-            f"goes back by itself in {now.lease.seconds:.0f} s at most; then run this again",
+            f"{system}: the switch to {half_way(now)} by {now.lease.txn} is not confirmed yet, and no run holds "
+            f"its lock: it goes back by itself in {now.lease.seconds:.0f} s at most; then run this again",
             f"or go back now, on {coordinator}: sudo changeover rollback {system}",
         ]
     if now.generation != generation:

@@ -142,7 +142,7 @@ def test_control_machine_killed_in_the_soak_goes_back_within_the_lease(gateway, 
     run.wait(10)
     killed = time.monotonic()
     again = pyinfra("deploy.py", "-y", "--data", f"release={release}", *words)
-    assert again.code == 1 and "is not confirmed yet, and its run is gone" in again.text, again.text
+    assert again.code == 1 and "is not confirmed yet, and no run holds its lock" in again.text, again.text
     wait_for("the old release", lambda: served(gateway) == before["release"]["live"], 30 + 5)
     assert time.monotonic() - killed <= 30 + 5
     wait_for("the end of the lease", lambda: live()["lease"] is None, 30)

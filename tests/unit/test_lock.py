@@ -114,7 +114,7 @@ LEASE = {"txn": "T1", "seconds": 90, "from_generation": 6, "deadline": 1.5}
     [
         (state(), None),
         ("", None),
-        (state(lease=LEASE), "the switch to 1.1.0 by T1 is not confirmed yet, and its run is gone"),
+        (state(lease=LEASE), "the switch to 1.1.0 by T1 is not confirmed yet, and no run holds its lock"),
         (state(lease=LEASE, rolled=["app1"], release={"candidate": "1.2.0"}), "the switch to 1.2.0 by T1"),
         (state(generation=8), "its traffic moved while this run began (1.1.0 is live now); run this again"),
     ],
