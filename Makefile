@@ -1,5 +1,5 @@
 # The commands of the README. Each says in one line what it does; python -m rehearsal --help has the rest.
-.PHONY: rehearsal rehearsal-down rehearsal-full test test-unit test-report test-faults lint bench venv chromium
+.PHONY: rehearsal rehearsal-down rehearsal-full test test-unit test-report test-faults lint bench venv chromium prometheus
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -17,7 +17,7 @@ test: venv lint test-unit test-report  ## set-up and the tests: under 20 minutes
 	@$(RUN) -m pytest tests/server --inventory inventories/staging.py -q
 	@$(RUN) -m pytest tests/rehearsal -q -m "not late"
 
-test-unit: venv
+test-unit: venv prometheus
 	@$(RUN) -m pytest tests/unit -q
 
 test-report: venv chromium  ## the report's page in a real browser; the pictures go to .rehearsal/pages/
@@ -48,6 +48,12 @@ chromium: venv  ## what test-report opens pages with: Debian's, or Playwright's 
 		$$apt install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null || \
 		$(VENV)/bin/playwright install chromium >/dev/null || { \
 		echo "error  no Chromium; run: sudo apt-get install -y chromium"; exit 1; }; }
+
+prometheus:  ## a real one for the gates' tests: Debian's program, unpacked and not installed, so that no service starts
+	@command -v prometheus >/dev/null || [ -x .cache/prometheus/usr/bin/prometheus ] || ! command -v apt-get >/dev/null || { \
+		echo " prometheus  unpacking it (a few seconds)"; mkdir -p .cache/prometheus && cd .cache/prometheus && \
+		{ apt-get download -qq prometheus 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq prometheus; } 2>/dev/null; } && \
+		dpkg -x prometheus_*.deb . && rm prometheus_*.deb; } || echo " prometheus  it could not be had: one test will be skipped"
 
 venv: $(STAMP)
 

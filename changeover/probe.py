@@ -120,6 +120,23 @@ def samples(text: str) -> list[Sample]:
     return kept
 
 
+class Tail:
+    """The samples of a file that still grows, each given once; a line that is half-way waits for its end."""
+
+    def __init__(self, file: Path, at: int = 0) -> None:
+        """Arguments: the file; the byte that is read first."""
+        self._file, self._at = file, at
+
+    def new(self) -> list[Sample]:
+        """What was written since the last time. Raises OSError."""
+        with self._file.open("rb") as file:
+            file.seek(self._at)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._at += len(whole)
+        return samples(whole.decode())
+
+
 def between(samples: Iterable[Sample], since: datetime, until: datetime) -> list[Sample]:
     """Samples that were sent between two times (aware). Pure."""
     return [sample for sample in samples if since <= datetime.fromisoformat(sample.t) <= until]

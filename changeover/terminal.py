@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from changeover import VERSION
+from changeover import VERSION, gate_asks
+from changeover.gates import announced
 from changeover.live import BLUE, Live, SlotState, other
 from changeover.plan import Plan
 from changeover.report import duration, plural
@@ -167,6 +168,7 @@ def _plan(plan: Plan, name: str, live: Live) -> list[str]:
         told.append(f"clients in steps: {', '.join(each)}; then all")
     if ways and live.release.live:
         told.append(f"watched for {duration(seconds(release.soak))} after the switch, then confirmed")
+        told += [f"gate {announced(gate)}" for gate in gate_asks.gates(plan, name)]
     return told
 
 

@@ -21,6 +21,7 @@ FILES: dict[str, Path] = {}  # name in the report's folder -> where the file lie
 REPORT: list[Callable[[], Path]] = []  # the recorder's word on where this run's report will be
 LIMITS: dict[str, float] = {}  # step -> seconds that it may take on a host, for whoever waits for it
 DOING: dict[str, str] = {}  # system -> how far the step that runs is with it, in words; forgotten with the step
+FRAMED: list[object] = []  # what frames this run by phase, if anything does: it says the plan itself
 INVENTORY: list[str] = []  # the file that this run was given; messages name the next command with it
 
 

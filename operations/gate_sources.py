@@ -41,22 +41,14 @@ class Series:
 
     def __init__(self, file: Path, whole: bool = False, client: str | None = None) -> None:
         """Arguments: the prober's file; whether what is in it already counts; the one client that does (None: all)."""
-        self._file, self._client = file, client
-        self._at = 0 if whole or not file.exists() else file.stat().st_size
+        self._client = client
+        self._tail = probe.Tail(file, 0 if whole or not file.exists() else file.stat().st_size)
         self._seen: deque[tuple[float, Sample]] = deque()
 
     def read(self) -> None:
-        """Takes in what was written since the last time; a line that is half-way waits for its end.
-
-        Whoever wants to know when a sample came reads often: it came when it was read.
-        """
-        with self._file.open("rb") as file:
-            file.seek(self._at)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self._at += len(whole)
+        """Takes in what was written since the last time: whoever wants to know when a sample came reads often."""
+        found = [one for one in self._tail.new() if one.client in (None, self._client or one.client)]
         now = time.monotonic()
-        found = [one for one in probe.samples(whole.decode()) if one.client in (None, self._client or one.client)]
         self._seen += [(now, sample) for sample in found]
         while self._seen and self._seen[0][0] < now - KEEP:
             self._seen.popleft()

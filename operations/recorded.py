@@ -41,13 +41,16 @@ def until(plan: Plan, back: record.WayBack | None, moved: Sequence[str]) -> reco
     """
     if back is None:
         return None
-    first = moved[0]
-    if strategy(plan, first, run.live(first)) == "recreate":
+    if any(strategy(plan, name, run.live(name)) == "recreate" for name in moved):
         return back.model_copy(update={"takes": "as long as a start takes, with the maintenance page"})
-    confirmed = next((one.until for one in before.MOMENTS if one.kind == "confirm" and one.system == first), None)
-    warm = confirmed and confirmed + timedelta(seconds=seconds(plan.systems[first].release.keep_warm))
+    confirmed = {one.system: one.until for one in before.MOMENTS if one.kind == "confirm"}
+    warm = [
+        confirmed[name] + timedelta(seconds=seconds(plan.systems[name].release.keep_warm))
+        for name in moved
+        if name in confirmed
+    ]
     takes = "about 1 s while the slot before is warm, then about 12 s"
-    return back.model_copy(update={"takes": takes, "warm_until": warm})
+    return back.model_copy(update={"takes": takes, "warm_until": min(warm, default=None)})
 
 
 def images_of(system: str, release: str) -> dict[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import atexit
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from pyinfra.api.state import BaseStateCallback, StateStage
 
-from changeover import record, report, words
+from changeover import record, report
 from changeover.plan import Plan, shown_secrets
 from operations import before, flow, gates, recorded, run, watch
 from operations.recorded import images_of as images_of
@@ -51,8 +51,7 @@ class Recorder(BaseStateCallback):
         kept = {probe_file(system): file for system, (file, _, _) in probes.items()}
         for name, file in (kept | flow.FILES).items():
             file.replace(page.parent / name)
-        back = quick(run.plan(), [one.name for one in made.systems], made.ended) if made.way_back else ""
-        click.echo("\n" + "\n".join(summary(made, page, back)), err=True)
+        click.echo("\n" + "\n".join(summary(made, page)), err=True)
 
     def folder(self) -> Path:
         """Where the report of this run will be, when it does not end well: before its end nothing else is known."""
@@ -202,15 +201,6 @@ def probe_file(system: str) -> str:
     return f"probe-{system}.jsonl"
 
 
-def quick(plan: Plan, systems: list[str], ended: datetime) -> str:
-    """How long the way back takes, and until when. Arguments: the plan; the systems of the run; its end."""
-    releases = [plan.systems[name].release for name in systems]
-    if any(release.strategy == "recreate" for release in releases):
-        return "with the maintenance page, as long as a start takes"
-    until = ended + timedelta(seconds=min(words.seconds(release.keep_warm) for release in releases))
-    return f"about 1 s until {until:%H:%M} UTC, then about 12 s"
-
-
 def gone_live(made: record.Record) -> list[str]:
     """What this run brought live, and when: of each system that it took from one release to another."""
     moved = {one.name.partition(": ")[0]: one.end for one in made.steps if one.phase == "switch"}
@@ -222,11 +212,8 @@ def gone_live(made: record.Record) -> list[str]:
     ]
 
 
-def summary(made: record.Record, page: Path, back: str = "") -> list[str]:
-    """The last block of a run: result, what changed, report, way back (UX.md).
-
-    Arguments: the record; the report's page; how long the way back takes.
-    """
+def summary(made: record.Record, page: Path) -> list[str]:
+    """The last block of a run: result, what changed, report, way back (UX.md). Arguments: record; the report's page."""
     took = round((made.ended - made.started).total_seconds())
     changed = sum(made.changes.values())
     names = ", ".join(f"{s.name} {s.release.to}" for s in made.systems)
@@ -245,11 +232,11 @@ def summary(made: record.Record, page: Path, back: str = "") -> list[str]:
         lines += [f" {'why' if i == 0 else '':<11} {line}" for i, line in enumerate(shown)]
         lines += [f" next        {made.error.next}"]
     for system, state in watch.OPEN.items():
-        back = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
+        ends = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
         if state == watch.PAUSED:
             lines += [f" paused      {system}: part of its clients stay on it; see: sudo changeover status {system}"]
             continue
-        lines += [f" undone      {system}: {back}; see: sudo changeover status {system}"]
+        lines += [f" undone      {system}: {ends}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
     lines += gates.lines()
     lines += [f" note        {line}" for line in flow.NOTES]
@@ -258,9 +245,10 @@ def summary(made: record.Record, page: Path, back: str = "") -> list[str]:
     if made.probe:
         lines += [f" probed      {made.probe.failed} of {made.probe.sent} requests failed, from before the switch on"]
     lines.append(f" report      {page}")
-    if made.way_back:
-        more = f"; {back}" if back else ""
-        lines += [f" way back    {made.way_back.command}   (code only, loses {made.way_back.loses}{more})"]
+    if back := made.way_back:
+        warm = f"warm until {back.warm_until:%H:%M} UTC" if back.warm_until else ""
+        told = "; ".join(filter(None, [f"code only, loses {back.loses}", back.takes, warm]))
+        lines += [f" way back    {back.command}   ({told})"]
     return lines
 
 

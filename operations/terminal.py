@@ -249,4 +249,5 @@ def start(state: Any, params: dict[str, Any]) -> None:
         return
     frames = Frames(state, sys.stderr)
     state.add_callback_handler(frames)
+    flow.FRAMED.append(frames)
     atexit.register(frames.finish)

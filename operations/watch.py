@@ -10,7 +10,7 @@ from typing import Protocol
 from changeover import early
 from changeover.gateway import sticky
 from changeover.plan import Plan
-from changeover.probe import Config, ProbeError, Prober, Request, read, summary
+from changeover.probe import Config, ProbeError, Prober, Request, Sample, Tail, read
 from changeover.routes import health_paths
 from changeover.settings import App
 from changeover.settings_steps import ALL
@@ -23,6 +23,7 @@ Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> wheth
 
 PROBERS: dict[str, Prober] = {}
 CONFIRMED: set[str] = set()  # systems whose release this run has confirmed
+COUNTS: dict[Path, Count] = {}  # the file of a prober -> what is counted of it
 SINCE: dict[str, float] = {}  # system -> when its traffic moved in this run (monotonic)
 OPEN: dict[str, str] = {}  # system -> what becomes of a switch that this run has not confirmed
 WENT_BACK, BY_LEASE = "went back", "goes back by itself"
@@ -111,13 +112,30 @@ def start(plan: Plan, system: str, txn: str, when: str = "before the switch") ->
         prober.start()
     except (ProbeError, OSError) as error:
         return f"the prober cannot begin: {error}"
-    PROBERS[system] = prober
+    PROBERS[system], COUNTS[prober.out] = prober, Count(prober.out)
     time.sleep(EVERY)
     failed = [sample for sample in read(prober.out) if sample.error]
     if failed:
         prober.stop()
         return f"{when} {failed[0].method} {failed[0].path} fails already: {failed[0].error}"
     return None
+
+
+class Count:
+    """A prober's answers so far, counted as they come: a step may be held for hours."""
+
+    def __init__(self, file: Path) -> None:
+        self.sent = self.failed = 0
+        self.first: Sample | None = None  # the first that failed
+        self._tail = Tail(file)
+
+    def look(self) -> None:
+        """Takes in what came since the last look."""
+        for sample in self._tail.new():
+            self.sent += 1
+            self.failed += bool(sample.error)
+            if sample.error and (self.first is None or sample.t < self.first.t):
+                self.first = sample
 
 
 class Renewal:
@@ -231,15 +249,16 @@ def judge(system: str, most: int) -> list[str]:
     prober = PROBERS.get(system)
     if prober is None:
         return []
-    found = summary(read(prober.out))
-    SEEN[system] = f"{found['failed']} of {found['sent']:,} probes failed"
-    if found["failed"] <= most:
+    found = COUNTS.setdefault(prober.out, Count(prober.out))
+    found.look()
+    SEEN[system] = f"{found.failed} of {found.sent:,} probes failed"
+    first = found.first
+    if found.failed <= most or first is None:
         return [] if prober.running else [f"the prober has ended, so nothing watches the release; see {prober.out}"]
-    first = found["first_failures"][0]
-    where = f" (slot {first['slot']})" if first["slot"] else ""
+    where = f" (slot {first.slot})" if first.slot else ""
     return [
-        f"{found['failed']} of {found['sent']} probes failed (limit {most})",
-        f"first at {first['t']}: {first['method']} {first['path']}{where}: {first['error']}",
+        f"{found.failed} of {found.sent} probes failed (limit {most})",
+        f"first at {first.t}: {first.method} {first.path}{where}: {first.error}",
     ]
 
 
