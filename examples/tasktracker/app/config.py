@@ -3,6 +3,7 @@
 import time
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -24,6 +25,7 @@ class Settings(BaseSettings):
     DB_POOL_SIZE: int = 5
     DB_MAX_OVERFLOW: int = 10
     METRICS_PORT: int = 9000
+    BROKEN: Literal["errors", "slow", "leak", "posts", "sockets", "none"] = "errors"
     BROKEN_AFTER: float = 120.0
 
     KNOWLEDGE_PROPOSALS_ENABLED: bool = False

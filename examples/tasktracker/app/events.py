@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from nats.aio.msg import Msg
 
+from app import broken
 from app.metrics import websocket_clients
 
 log = logging.getLogger("app.events")
@@ -45,6 +46,8 @@ async def websocket(socket: WebSocket, topics: str = "knowledge") -> None:
     At shutdown uvicorn closes every socket with 1012 (service restart): the client should come back.
     """
     wanted = {name.strip() for name in topics.split(",") if name.strip()}
+    if broken.now("sockets"):
+        raise RuntimeError("no WebSocket is accepted any more")
     await socket.accept()
     if unknown := wanted - TOPICS:
         await socket.close(4400, f"unknown topics: {', '.join(sorted(unknown))}"[:120])

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import random
-import time
 from collections.abc import AsyncIterator
 
 from fastapi import Depends, FastAPI, Request
@@ -14,7 +12,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app import events, logs
 from app.api import admin, health, proposals, resources, testing
-from app.config import STARTED, settings
+from app.broken import share_of_quota
+from app.config import settings
 from app.db import engine
 from app.metrics import RequestMetrics
 from app.tasks import broker
@@ -40,15 +39,6 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await connecting
     await broker.shutdown()
     await engine().dispose()
-
-
-async def share_of_quota() -> float:
-    """What each of the current callers may use. In 1.2.0 it is wrong on purpose: after BROKEN_AFTER seconds
-    three requests in ten count no callers. This is the broken release that a rehearsal must send back."""
-    callers = 1
-    if settings.version == (1, 2, 0) and time.monotonic() - STARTED > settings.BROKEN_AFTER:
-        callers = 0 if random.random() < 0.3 else 1
-    return 1.0 / callers
 
 
 app = FastAPI(title="TaskTracker", version=settings.RELEASE, lifespan=lifespan, max_body_size=2**20)

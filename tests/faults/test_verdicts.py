@@ -1,0 +1,88 @@
+"""Six releases, each judged ten times: five that are bad each in its own way go back in time, the good one stays.
+
+1.2.0 is broken from some seconds after its start, in the soak, as BROKEN says (examples/tasktracker/app/broken.py):
+S0's two minutes, time-scaled. Judged by the sample system's own gates. CHANGEOVER_VERDICTS says how often each (10).
+"""
+
+import json
+import os
+import runpy
+from datetime import datetime
+
+import pytest
+
+from changeover import probe
+from rehearsal.faults.deploy import Deploy
+from tests import support
+from tests.faults.test_release import one_release_live, served  # noqa: F401  (one is a fixture)
+from tests.rehearsal.conftest import gateway  # noqa: F401  (a fixture)
+from tests.support import ROOT, changeover, live
+
+ROUNDS = int(os.environ.get("CHANGEOVER_VERDICTS", "10"))
+KINDS = ("errors", "slow", "leak", "posts", "sockets", "none")
+AFTER = 25.0  # seconds from its start until a release breaks: the switch comes earlier
+SLOW = 400.0  # ms: what each request of the slow one waits
+# What a kind may be judged by; "probes" is the prober's own count of failed requests.
+JUDGED = {
+    "errors": ("probes", "no_5xx"),
+    "slow": ("p95",),
+    "leak": ("api_memory",),
+    "posts": ("probes", "no_5xx"),
+    "sockets": ("probes",),
+}
+GATES = runpy.run_path(str(ROOT / "group_data" / "tasktracker.py"))["tasktracker"]["gates"]
+SETTINGS = {
+    "tasktracker.release.soak": "80s",
+    "tasktracker.release.lease": "20s",
+    "tasktracker.gates": GATES,
+    "tasktracker.services.api.env.BROKEN_AFTER": str(AFTER),
+    **support.UNTESTED,
+}
+KEPT = ROOT / ".rehearsal" / "verdicts.json"
+
+pytestmark = pytest.mark.matrix
+
+
+@pytest.mark.parametrize("turn", range(1, ROUNDS + 1))
+@pytest.mark.parametrize("kind", KINDS)
+def test_judged_rightly(gateway, tmp_path, kind, turn):  # noqa: F811
+    before = live()["release"]["live"]
+    run = Deploy(tmp_path, "1.2.0", {**SETTINGS, "tasktracker.services.api.env.BROKEN": kind}, support.STAGING)
+    code = run.wait()
+    made = json.loads((ROOT / "reports" / "latest" / "record.json").read_text())
+    found = {"kind": kind, "turn": turn, "outcome": made["outcome"], "why": run.why, **times(made, kind)}
+    keep(found)
+    if kind == "none":
+        assert code == 0 and live()["release"]["live"] == "1.2.0", run.text
+        changeover("edge1", "rollback tasktracker --no-hold")
+        assert served(gateway) == before
+        return
+    assert code == 1 and made["outcome"] == "rolled_back", run.text
+    assert live()["release"]["live"] == before == served(gateway)
+    assert any(word in run.why for word in JUDGED[kind]), f"for another reason: {run.text}"
+    assert found["seconds"] <= found["printed"], found
+
+
+def times(made: dict, kind: str) -> dict:
+    """Seconds from the first bad answer until all traffic was back, and what was printed as the worst case.
+
+    The prober's answers tell the first bad one; of a leak, which no answer tells, the first look that found too much.
+    """
+    moved = [one["until"] for one in made["moments"] if one["kind"] == "back"]
+    if kind == "none" or not moved:
+        return {}
+    switch = next(one["until"] for one in made["moments"] if one["kind"] == "switch")
+    samples = probe.read(ROOT / "reports" / "latest" / made["probe"]["file"])
+    bad = [one.t for one in samples if one.t > switch[:23] and (one.error or (kind == "slow" and one.ms > SLOW))]
+    gates = {one["name"]: one for one in made["gates"]}
+    if kind == "leak":
+        bad = [one["t"] for one in gates["api_memory"]["samples"] if one["verdict"] == "fail"]
+    judged = next((gates[word] for word in JUDGED[kind] if word in gates), gates["no_5xx"])
+    took = (datetime.fromisoformat(moved[0]) - datetime.fromisoformat(min(bad))).total_seconds()
+    return {"seconds": round(took, 1), "printed": judged["at_most"]}
+
+
+def keep(found: dict) -> None:
+    """All verdicts of this run of pytest so far, for docs/faults.md."""
+    kept = json.loads(KEPT.read_text()) if found["turn"] > 1 or found["kind"] != KINDS[0] else []
+    KEPT.write_text(json.dumps([*kept, found], indent=1))
