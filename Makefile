@@ -37,7 +37,7 @@ lint: venv
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 
-bench: venv  ## the figures, side by side with the alternatives, about 55 minutes: docs/benchmarks.md
+bench: venv  ## the figures, side by side with the alternatives, about an hour: docs/benchmarks.md
 	@$(RUN) -m bench
 
 chromium: venv  ## what test-report opens pages with: Debian's, or Playwright's own where there is no Debian

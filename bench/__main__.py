@@ -1,6 +1,6 @@
 """python -m bench: measures, keeps the figures in bench/results.json, writes docs/benchmarks.md.
 
-All figures together take about 55 minutes on 2 cores.
+All figures together take about an hour on 2 cores.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import figures, noop, rehearsal, release, rollback, scale, upgrade
+from bench import figures, noop, rehearsal, release, rollback, scale, upgrade, watching
 from bench.run import BenchError, run
 
 # In this order: hosts that are down, then up with nothing to do, then releases. They are up at the end. Minutes each.
-MINUTES = {"rehearsal-cold": 8, "rehearsal-warm": 2, "noop": 8, "scale": 2, "upgrade": 7, "rollback": 6, "release": 22}
+MINUTES = {
+    "rehearsal-cold": 8, "rehearsal-warm": 2, "noop": 8, "scale": 2, "watching": 4, "upgrade": 7, "rollback": 6,
+    "release": 22,
+}  # fmt: skip
 ALL = list(MINUTES)
 
 
@@ -62,6 +65,8 @@ def figure(name: str, asked: argparse.Namespace) -> tuple[str, Callable[[], dict
         return runs, lambda: noop.measure(asked.inventory, asked.runs)
     if name == "scale":
         return runs, lambda: scale.measure(asked.runs)
+    if name == "watching":
+        return runs, lambda: watching.measure(asked.runs)
     if name == "upgrade":
         return runs, lambda: upgrade.measure(asked.runs)
     if name == "rollback":

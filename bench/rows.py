@@ -10,6 +10,7 @@ REQUESTS, MOVES, SHARE, SOCKETS = 200_000, 50, 0.3, 200
 RATIO = 1.5  # p99 in a move, of that at rest
 GROWTH = 1.2  # a host of many may cost so many times what one of few does
 WARM, COLD, UPGRADE = 1.0, 15.0, 45.0  # seconds
+WATCH = 0.01  # of the gateway's capacity
 BUSY = "with all hosts and the load's own clients on these cores, what a move starts and stops takes time from the rest"
 
 
@@ -108,6 +109,14 @@ def of_scale(r: Mapping[str, Any]) -> list[Row]:
     return found
 
 
+def of_watching(r: Mapping[str, Any]) -> Row:
+    """Row of what the prober costs the gateway, of all the processor time that it could have."""
+    more = median(r["seconds"]["probed"]) - median(r["seconds"]["rest"])
+    share = more / r["cores"]
+    measured = f"{share:.2%}: {more * 1000:.1f} ms a second of {r['cores']} cores, for {r['rate']:g} requests a second"
+    return Row("watching: processor time of nginx for the prober", f"less than {WATCH:.0%}", measured, share < WATCH)
+
+
 def table(results: Mapping[str, Any]) -> list[Row]:
     """All rows that there are figures for."""
     found: list[Row] = []
@@ -118,4 +127,6 @@ def table(results: Mapping[str, Any]) -> list[Row]:
         found.append(ratio(r["latency"], f"{r['rate']} requests a second"))
     if r := results.get("upgrade"):
         found += of_upgrade(r)
+    if r := results.get("watching"):
+        found.append(of_watching(r))
     return found

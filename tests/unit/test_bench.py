@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench import figures, noop, rehearsal
+from bench import figures, noop, rehearsal, rows
 from bench.run import BenchError, run
 
 
@@ -92,6 +92,14 @@ def test_the_page_says_what_was_met_and_what_not() -> None:
     assert "| cold: no images | 480 s | not measured yet: `python -m bench rehearsal-cold` | | |" in page
     assert "rehearsal-warm: measured 2026-11-21 22:00 UTC, commit abc1234, 2 cores, 24 GiB, Linux 6.1" in page
     assert page.endswith("; noisy\n")
+
+
+def test_what_watching_costs_is_of_all_cores() -> None:
+    """7.5 ms more a second are 0.375 % of two cores; 25 ms are too much."""
+    parts = {"rest": [0.001, 0.002], "probed": [0.008, 0.010]}
+    found = rows.of_watching({"seconds": parts, "cores": 2, "rate": 10.0})
+    assert found.good and found.measured == "0.38%: 7.5 ms a second of 2 cores, for 10 requests a second"
+    assert not rows.of_watching({"seconds": {**parts, "probed": [0.03]}, "cores": 2, "rate": 10.0}).good
 
 
 def test_an_empty_page_says_so() -> None:
