@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from changeover import VERSION, gate_asks
-from changeover.gates import announced
+from changeover.gates import LATE, LOOKS, announced
 from changeover.live import BLUE, Live, SlotState, other
 from changeover.plan import Plan
 from changeover.report import duration, plural
@@ -168,6 +168,8 @@ def _plan(plan: Plan, name: str, live: Live) -> list[str]:
         told.append(f"clients in steps: {', '.join(each)}; then all")
     if ways and live.release.live:
         told.append(f"watched for {duration(seconds(release.soak))} after the switch, then confirmed")
+        many = f"{release.max_failed + 1} requests" if release.max_failed else "a request"
+        told.append(f"prober: what is bad goes back {LOOKS + LATE:g} s at most after {many} failed")
         told += [f"gate {announced(gate)}" for gate in gate_asks.gates(plan, name)]
     return told
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from changeover import early
+from changeover.gates import LOOKS
 from changeover.gateway import sticky
 from changeover.plan import Plan
 from changeover.probe import Config, ProbeError, Prober, Request, Sample, Tail, read
@@ -34,7 +35,7 @@ FIRST, LAST = "first", "last"  # as whom the prober asks at weighted steps: who 
 SEEN: dict[str, str] = {}  # system -> what its prober has seen so far, in words
 SAID: list[str] = []  # what the host command said of switches that users saw something of
 FOLDER = Path("reports")
-EVERY = 2.0  # seconds between two looks at the prober's file
+EVERY = LOOKS  # seconds between two looks at the prober's file
 LOOK = 5.0  # seconds between two looks at the containers of all hosts
 OPEN_EVERY = 2.0  # seconds between two WebSockets that the prober opens anew
 SOON = 0.5  # seconds until a host that was silent is asked again: its time limit was a pause already

@@ -48,6 +48,7 @@ def test_a_release_is_told_before_it_begins() -> None:
         " plan           all hosts at once, blue -> green: api on app1 app2; clock on app1",
         "                schema: alembic in api's image, 10 m at most; no way back undoes it",
         "                watched for 30 s after the switch, then confirmed",
+        "                prober: what is bad goes back 9 s at most after a request failed",
         "                gate no_5xx == 0 % (probe, every 5s); what is bad goes back after 31 s at most",
         "                gate p95 < 200 ms or 2 x the old slot's (probe, every 5s); "
         "what is bad goes back after 56 s at most",
