@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
+from changeover import gate_asks
 from changeover.gate_asks import in_time
 from changeover.plan import Plan
 from changeover.problems import Problem, nearest
+from changeover.routes import health_paths
 from changeover.settings import App, Gate, Postgres, Step, System
-from changeover.settings_gates import DEFAULTS
+from changeover.settings_gates import DEFAULTS, Source
 from changeover.words import seconds
 
 READERS = 14  # the first major version with pg_read_all_data
 RATE = 10.0  # requests a second that the prober sends at most (changeover/probe.py)
+PUNCTUAL = 0.8  # of them it sends on a busy machine
 
 
 def gates(plan: Plan, file_of: Mapping[str, str]) -> Iterable[Problem]:
@@ -49,6 +53,8 @@ def _gate(plan: Plan, name: str, system: System, gate: Gate) -> Iterable[tuple[s
         yield "source.promql", f"needs {name}.prometheus, the address that is asked"
     if source.probe:
         yield from _probe(system, gate)
+        if gate.baseline:
+            yield from _beside(plan, name, gate)
     elif source.sql:
         yield from _database(system, gate)
     elif source.service or source.cmd:
@@ -69,9 +75,30 @@ def _probe(system: System, gate: Gate) -> Iterable[tuple[str, str]]:
     if source.method == "POST" and not any(one.method == "POST" for one in release.probe):
         yield "source.method", "is POST, and release.probe has none"
     window = min(seconds(gate.window), seconds(release.soak))
-    if source.method != "WS" and not gate.baseline and gate.min_samples > RATE * window:
-        most = f"the prober sends {RATE * window:.0f} requests in {window:g} s"
-        yield "min_samples", f"{most}, so {gate.min_samples} never come"
+    sent = RATE * window * _share(system, source) * PUNCTUAL
+    if source.method != "WS" and not gate.baseline and 0 < sent < gate.min_samples:
+        of_them = "such requests" if source.path or source.method else "requests"
+        half = " of each of its clients" if release.steps else ""
+        most = f"the prober sends {math.floor(sent)} {of_them}{half} in {window:g} s"
+        yield "min_samples", f"{most}, so {gate.min_samples} never come; raise window or lower it"
+
+
+def _share(system: System, source: Source) -> float:
+    """The share of the prober's requests that a source counts; at weighted steps only one client of two does."""
+    asked = [(one.method, one.path) for one in system.release.probe]
+    asked = asked or [("GET", path) for path in health_paths(system)] or [("GET", "")]
+    meant = [one for one in asked if source.method in (None, one[0]) and source.path in (None, one[1])]
+    return len(meant) / len(asked) / (2 if system.release.steps else 1)
+
+
+def _beside(plan: Plan, name: str, gate: Gate) -> Iterable[tuple[str, str]]:
+    """Of two slots that are asked side by side enough answers must come in the window."""
+    looks = int(seconds(gate.window) / seconds(gate.every))
+    most = gate_asks.asked_at_once(plan, name, gate.source) * gate_asks.ROUNDS[1] * looks
+    if not most:
+        yield "source", "asks GETs of release.probe, and none of them is answered by a service with slots"
+    elif gate.min_samples > most:
+        yield "min_samples", f"each slot is asked {most} times in {gate.window}, so {gate.min_samples} never come"
 
 
 def _database(system: System, gate: Gate) -> Iterable[tuple[str, str]]:

@@ -16,8 +16,8 @@ from changeover.settings_gates import DEFAULTS, Source
 from changeover.stack import wanted_release
 from changeover.words import seconds
 
-ROUNDS = 2  # times that a look at two slots asks each path of each: a few requests a second, over all hosts
-SHARE = 0.6  # of a source's timeout is for the asking itself; the rest for getting there and back
+ROUNDS = (2, 10)  # times that a look at two slots asks each path of each, at least and at most
+SHARE = 0.5  # of a source's timeout is for the asking itself; the rest for getting there and back
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,18 @@ def pages(plan: Plan, system: str, source: Source) -> list[tuple[str, str]]:
     return [one for one in found if one and one[0] in plan.switched(system)]
 
 
+def rounds(plan: Plan, system: str, gate: Gate) -> int:
+    """How often a look at two slots asks each path of each: `min_samples` of them come in half of the window."""
+    looks = max(1, int(seconds(gate.window) / seconds(gate.every) / 2))
+    wanted = math.ceil(gate.min_samples / max(1, looks * asked_at_once(plan, system, gate.source)))
+    return min(max(wanted, ROUNDS[0]), ROUNDS[1])
+
+
+def asked_at_once(plan: Plan, system: str, source: Source) -> int:
+    """Requests of one round of a look at two slots, of each of them: every path on every host of its service."""
+    return sum(len(plan.hosts_of(system, service)) for service, _ in pages(plan, system, source))
+
+
 def url(plan: Plan, system: str, host: str, service: str, slot: str, path: str) -> str:
     """A path of a service's slot on one of its hosts, as the host itself asks for it."""
     found = plan.systems[system].services[service]
@@ -117,7 +129,10 @@ def instant(prometheus: str, filled: str, timeout: str) -> str:
 
 
 def limited(source: Source) -> list[str]:
-    """Words before a command that end it on the host itself, also when nobody waits for it any more."""
+    """Words before a command that end it on the host itself, also when nobody waits for it any more.
+
+    Of `docker exec` they end the client: what it began in the container goes on.
+    """
     return ["timeout", "-k", "1", f"{seconds(source.timeout):g}"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from changeover.gates import worst
 from changeover.probe import OPENED, SOCKET, Sample
-from changeover.settings_gates import LATENCIES, Source
+from changeover.settings_gates import LATENCIES, Gate, Source
 
 MOST, TAIL = 0.6, 0.9  # the share of pairs that tells; the share of answers below the slowest tenth
 LATE = "no answer within"  # changeover/probing.py's word
@@ -46,6 +46,17 @@ def percentile(which: str, times: Sequence[float]) -> tuple[float | None, int]:
     if len(times) < 2:
         return (times[0] if times else None), len(times)
     return quantiles(times, n=100, method="inclusive")[int(which[1:]) - 1], len(times)
+
+
+def whole(times: Mapping[Any, Sequence[float | None]], rounds: int) -> dict[Any, list[float | None]]:
+    """The times of one slot in one look, with what was not asked any more as it would have been answered: as the rest.
+
+    A slot that uses up its time is asked less often; left out, that would make the slowest one look like few requests.
+    Arguments: path -> ms of each answer, None for one that failed; how often each was to be asked.
+    """
+    told = [one for some in times.values() for one in some if one is not None]
+    mean = sum(told) / len(told) if told else None
+    return {path: [*some, *[mean] * (rounds - len(some))] for path, some in times.items()}
 
 
 def slower(ratio: float, pairs: Sequence[tuple[float, float]]) -> bool:
@@ -101,7 +112,7 @@ def _inside(body: str, path: str) -> Any:
     return found
 
 
-def of_prometheus(op: str, body: str) -> float | None:
+def of_prometheus(gate: Gate, body: str) -> float | None:
     """The number in an answer of Prometheus' HTTP API to an instant query; the worst of several; NaN is nothing.
 
     Source: Prometheus, "HTTP API", "Instant queries" and "Expression query result formats".
@@ -119,7 +130,7 @@ def of_prometheus(op: str, body: str) -> float | None:
         raise ReadingError(f"this is no answer of Prometheus to an instant query: {_cut(body)}") from None
     if any(map(math.isinf, values)):
         raise ReadingError("is infinite: the query divides by nothing")
-    return worst(op, [value for value in values if not math.isnan(value)])
+    return worst(gate, [value for value in values if not math.isnan(value)])
 
 
 def _number(value: Any) -> float:

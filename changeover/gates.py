@@ -59,11 +59,13 @@ class Run:
     count: int = 1
 
 
-def worst(op: str, values: list[float]) -> float | None:
-    """Of several hosts' or series' numbers the one that is least likely to pass `op`; None without any."""
+def worst(gate: Gate, values: list[float]) -> float | None:
+    """Of several hosts' or series' numbers the one that is least likely to pass; None without any."""
     if not values:
         return None
-    return min(values) if op in (">", ">=") else max(values)
+    if gate.op in ("==", "!=") and gate.value is not None:
+        return next((one for one in values if not COMPARE[gate.op](one, gate.value)), values[0])
+    return min(values) if gate.op in (">", ">=") else max(values)
 
 
 def limit(gate: Gate, baseline: float | None) -> float | None:
@@ -90,10 +92,15 @@ def judge(gate: Gate, reading: Reading) -> tuple[Verdict, float | None]:
     if reading.slower is not None and baseline is not None:
         good = gate.value is not None and COMPARE[gate.op](value, gate.value)
         return ("pass" if good or not reading.slower else "fail"), held
-    if held is not None and COMPARE[gate.op](value, held):
+    if held is not None and (COMPARE[gate.op](value, held) or _as_the_old(gate, value, baseline)):
         return "pass", held
     # It would fail; but what the old slot does might be as bad, and that is not known.
     return ("inconclusive" if gate.baseline and baseline is None else "fail"), held
+
+
+def _as_the_old(gate: Gate, value: float, baseline: float | None) -> bool:
+    """Whether a value is just what the old slot's allows: no errors beside no errors are as good."""
+    return gate.baseline is not None and baseline is not None and value == baseline * gate.baseline.ratio
 
 
 def _few(gate: Gate, count: int | None) -> bool:

@@ -63,8 +63,9 @@ async def _probe(config: Config, write: Write, with_parent: bool) -> None:
     sockets = [asyncio.create_task(one(config, write, stop)) for one in wanted]
     clients = Clients(config)
     async with asyncio.TaskGroup() as tasks:
-        for client, kind, request in itertools.cycle(
-            itertools.product(config.clients or [None], clients.kinds, config.requests)
+        # Clients in turn: in any short time both have asked as often.
+        for kind, request, client in itertools.cycle(
+            itertools.product(clients.kinds, config.requests, config.clients or [None])
         ):
             tasks.create_task(_one(config, clients, kind, request, write, client))
             # Not waiting for answers: a gateway that hangs is asked on, each request within its time limit.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 
 from changeover import gate_asks, gate_readings, probe
@@ -33,6 +34,8 @@ from operations.ask import shell, spoken
 SCRIPT = (Path(__file__).parent / "on_host" / "asks.py").read_text()
 Ask = Callable[[str], Any]
 SIDES = ("new", "old")
+MOST = 4  # questions that a host is asked at once: sshd takes ten sessions, and lease, lock and status need theirs
+AT_ONCE: dict[str, BoundedSemaphore] = {}  # host -> who may ask it now
 KEEP = float(LONGEST_WINDOW)  # seconds of samples that are kept for windows
 
 
@@ -119,11 +122,12 @@ class Sources:
         for value in found:
             if isinstance(value, ReadingError):
                 raise value
-        return worst(gate.op, [value for value in found if value is not None]) if None not in found else None
+        return worst(gate, [value for value in found if value is not None]) if None not in found else None
 
     def _beside(self, gate: Gate) -> Reading:
-        """The prober's GETs, asked of old and new slot in turn: under the same load, at the same time, the same way."""
+        """The prober's GETs, asked of both slots side by side: under the same load, at the same time, the same way."""
         source, now = gate.source, time.monotonic()
+        rounds = gate_asks.rounds(self._plan, self._system, gate)
         pages = gate_asks.pages(self._plan, self._system, source)
         kept = self._pairs.setdefault(gate.name, deque())
 
@@ -136,8 +140,11 @@ class Sources:
                 if (slot := self._slot(here[number][0], side))
             ]
             times: dict[tuple[int, str], list[float | None]] = {ask: [] for ask in asks}
-            for index, said in self._asked(host, urls, source, rounds=gate_asks.ROUNDS):
+            for index, said in self._asked(host, urls, source, rounds=rounds):
                 times[asks[index]].append(said.get("ms", said.get("late")))
+            for asked in {(here[number][0], side) for number, side in asks}:  # service and side: one slot
+                mine = {ask: some for ask, some in times.items() if (here[ask[0]][0], ask[1]) == asked}
+                times |= gate_readings.whole(mine, rounds)
             both = [[times.get((number, side), []) for side in SIDES] for number in range(len(here))]
             return [pair for new, old in both for pair in itertools.zip_longest(new, old)]
 
@@ -164,7 +171,7 @@ class Sources:
         headers = {} if source.promql else gate_asks.headers(self._plan, self._system)
         asks = [{"url": url, "headers": headers} for url in urls]
         given = {"asks": asks, "rounds": rounds, "seconds": seconds(source.timeout) * gate_asks.SHARE, "bodies": bodies}
-        lines = self._shell(host, ["python3", "-c", SCRIPT, json.dumps(given)], source)
+        lines = self._shell(host, [*gate_asks.limited(source), "python3", "-c", SCRIPT, json.dumps(given)], source)
         found = spoken(lines)
         if found is None or not found.get("answers"):
             raise ReadingError(f"{host} did not say: {' '.join(lines)[:200]}")
@@ -174,7 +181,8 @@ class Sources:
         return of_lines(self._shell(host, words, source))
 
     def _shell(self, host: str, words: list[str], source: Source) -> list[str]:
-        done, lines = shell(self._host(host), words, math.ceil(seconds(source.timeout)))
+        with AT_ONCE.setdefault(host, BoundedSemaphore(MOST)):
+            done, lines = shell(self._host(host), words, math.ceil(seconds(source.timeout)))
         if not done:
             raise ReadingError(f"{host}: {' '.join(' '.join(lines).split())[:300] or 'it failed without a word'}")
         return lines
@@ -193,7 +201,7 @@ class Sources:
         answer = self._asked(coordinator, [url], source, bodies=True)[0][1]
         if "body" not in answer:
             raise ReadingError(f"{base}: {answer.get('error', 'no answer in time')}")
-        return of_prometheus(gate.op, str(answer["body"]))
+        return of_prometheus(gate, str(answer["body"]))
 
     def _gateway(self, source: Source) -> dict[str, Any]:
         """One GET through the gateway, as a user's, from this machine."""

@@ -22,6 +22,7 @@ from operations.gate_sources import Series, Sources
 
 LOOKING: dict[str, Looking] = {}  # system, or "system, step 25 %" -> its gates there, also when that is over
 BEAT = 0.5  # seconds between two looks at which gate is due
+DEAF = 10  # beats in a row that may fail
 FIRST = 30.0  # seconds in which each gate must have had data of the old release
 AGAIN = 1.0  # seconds between two questions of that
 Spawn = Callable[..., Any]
@@ -157,7 +158,12 @@ class Looking:
         self._measure, self._spawn, self._listen = measure, spawn, listen
         self._began = time.monotonic()
         self._end = self._began + length
-        self._next = {gate.name: self._began + seconds(gate.every) for gate in gates}
+        # Not all at once: the last one after `every`, the others before it.
+        self._next = {
+            gate.name: self._began + seconds(gate.every) * number / len(gates) for number, gate in enumerate(gates, 1)
+        }
+        self._deaf = 0  # beats in a row in which nothing could be looked at
+        self._fault = ""
         self._under_way: set[str] = set()
         self._beat: Any = None
 
@@ -167,7 +173,11 @@ class Looking:
         def beat() -> None:
             while True:
                 gevent.sleep(BEAT)
-                self.tick()
+                try:
+                    self.tick()
+                    self._deaf = 0
+                except Exception as error:  # a mistake of ours, or no file can be opened any more
+                    self._deaf, self._fault = self._deaf + 1, f"{type(error).__name__}: {error}"
 
         self._beat = gevent.spawn(beat)
         return self
@@ -199,6 +209,8 @@ class Looking:
 
     def reasons(self) -> list[str]:
         """Why the release should go back, as gates have it; empty while none has decided."""
+        if self._deaf > DEAF:
+            return [f"its gates cannot be looked at any more: {self._fault}"]
         return self._said([tally for tally in self.tallies if tally.decided])
 
     def end(self) -> list[str]:

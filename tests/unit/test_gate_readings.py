@@ -13,7 +13,7 @@ from watching import sample
 
 from changeover.gate_readings import ReadingError, of_answer, of_lines, of_prometheus, of_samples, percentile, slower
 from changeover.gates import Reading, Tally
-from changeover.settings_gates import DEFAULTS, Source
+from changeover.settings_gates import DEFAULTS, Gate, Source
 
 GOOD = [sample(ms=float(ms)) for ms in range(1, 101)]
 SLOW = sample(ms=5000.0, error="no answer within 5 s")
@@ -112,6 +112,10 @@ def test_an_http_answer_that_is_none(wanted: Any, answer: Any, says: str) -> Non
         of_answer(source(http="/x", **wanted), answer)
 
 
+def gate(op: str) -> Gate:
+    return Gate.model_validate({"name": "g", "source": {"promql": "x"}, "op": op, "value": 1})
+
+
 def prometheus(result: Any, kind: str = "vector") -> str:
     return json.dumps({"status": "success", "data": {"resultType": kind, "result": result}})
 
@@ -123,6 +127,8 @@ def series(*values: str) -> list[Any]:
 @pytest.mark.parametrize(
     "op, body, value",
     [
+        ("==", prometheus(series("1", "0", "1")), 0),
+        ("!=", prometheus(series("0", "1")), 1),
         ("<", prometheus(series("0.25")), 0.25),
         ("<", prometheus(series("1", "3", "2")), 3),
         (">", prometheus(series("1", "3", "2")), 1),
@@ -133,7 +139,7 @@ def series(*values: str) -> list[Any]:
     ],
 )
 def test_an_answer_of_prometheus(op: str, body: str, value: float | None) -> None:
-    assert of_prometheus(op, body) == value
+    assert of_prometheus(gate(op), body) == value
 
 
 @pytest.mark.parametrize(
@@ -149,7 +155,7 @@ def test_an_answer_of_prometheus(op: str, body: str, value: float | None) -> Non
 )
 def test_an_answer_of_prometheus_that_is_none(body: str, says: str) -> None:
     with pytest.raises(ReadingError, match=says):
-        of_prometheus("<", body)
+        of_prometheus(gate("<"), body)
 
 
 # --- two slots side by side

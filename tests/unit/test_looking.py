@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 from plans import on_all
 from watching import Prober, sample, shop
@@ -83,8 +84,29 @@ def test_each_gate_is_looked_at_at_its_own_pace_to_the_end(
     measured = Measured(clock)
     found = looking(measured, gate(), gate(name="slow", every="10s"))
     assert soak(found, clock, monkeypatch) == []
-    assert measured.asked == [5, 10, 10, 15, 20, 20, 25, 30, 30] and clock[0] == 1030
+    assert measured.asked == [2.5, 7.5, 10, 12.5, 17.5, 20, 22.5, 27.5, 30], "not both at once"
+    assert clock[0] == 1030
     assert [tally.verdict for tally in found.tallies] == ["pass", "pass"]
+
+
+def test_gates_that_cannot_be_looked_at_end_the_soak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beat goes on after an error; when it lasts, nobody judges the release, and nothing else would say so."""
+    monkeypatch.setattr(gates, "BEAT", 0.01)
+
+    def broken() -> None:
+        if len(tries) < gates.DEAF + 1:
+            tries.append(1)
+            raise OSError("too many open files")
+
+    tries: list[int] = []
+    with Looking("shop", [gate()], 30, Measured([1000.0]), listen=broken) as found:
+        gevent.sleep(0.05)
+        assert found.reasons() == []
+        while len(tries) < gates.DEAF + 1:
+            gevent.sleep(0.01)
+        assert found.reasons() == ["its gates cannot be looked at any more: OSError: too many open files"]
+        gevent.sleep(0.05)
+        assert found.reasons() == [], "they can again"
 
 
 def test_a_gate_that_fails_ends_the_soak_with_its_line(

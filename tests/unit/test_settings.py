@@ -26,8 +26,13 @@ def change_of(row: dict[str, Any]) -> Callable[[Hosts], None]:
     """The change that a row of the table makes to the good plan."""
     if "drop" in row:
         return without(row["drop"])
-    ((path, value),) = row["set"].items()
-    return on_host(row["host"], path, value) if "host" in row else on_all(path, value)
+    changes = [on_host(row["host"], *one) if "host" in row else on_all(*one) for one in row["set"].items()]
+
+    def all_of_them(hosts: Hosts) -> None:
+        for change in changes:
+            change(hosts)
+
+    return all_of_them
 
 
 def findings(change: Callable[[Hosts], None]) -> list[str]:

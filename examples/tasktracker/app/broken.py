@@ -1,7 +1,7 @@
 """How 1.2.0 is broken on purpose: each kind of bad release that a rehearsal must send back, and a good one.
 
 From BROKEN_AFTER seconds after its start, as BROKEN says: errors, three requests in ten answer 500; slow, each waits
-0.4 s; leak, each keeps 3 MB; posts, each POST answers 500; sockets, no new WebSocket is accepted; none, all is well.
+BROKEN_WAIT seconds; leak, each keeps 3 MB; posts, each POST answers 500; sockets, no new WebSocket is accepted; none, all is well.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from fastapi import Request
 
 from app.config import STARTED, settings
 
-SLOW = 0.4
 LEAK = 3 * 2**20
 kept: list[bytes] = []
 
@@ -26,7 +25,7 @@ def now(kind: str) -> bool:
 async def share_of_quota(request: Request) -> float:
     """What each of the current callers may use; a broken release counts none, and divides by them."""
     if now("slow"):
-        await asyncio.sleep(SLOW)
+        await asyncio.sleep(settings.BROKEN_WAIT)
     if now("leak"):
         kept.append(b"x" * LEAK)
     wrong = (now("errors") and random.random() < 0.3) or (now("posts") and request.method == "POST")

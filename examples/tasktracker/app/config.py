@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     METRICS_PORT: int = 9000
     BROKEN: Literal["errors", "slow", "leak", "posts", "sockets", "none"] = "errors"
     BROKEN_AFTER: float = 120.0
+    BROKEN_WAIT: float = 0.4
 
     KNOWLEDGE_PROPOSALS_ENABLED: bool = False
     KNOWLEDGE_PROPOSALS_INTERNAL_ONLY: bool = False
