@@ -1,7 +1,8 @@
 """How 1.2.0 is broken on purpose: each kind of bad release that a rehearsal must send back, and a good one.
 
 From BROKEN_AFTER seconds after its start, as BROKEN says: errors, three requests in ten answer 500; slow, each waits
-BROKEN_WAIT seconds; leak, each keeps 3 MB; posts, each POST answers 500; sockets, no new WebSocket is accepted; none, all is well.
+BROKEN_WAIT seconds; leak, each keeps 3 MB; posts, each POST answers 500; sockets, no new WebSocket is accepted; none,
+all is well.
 """
 
 import asyncio
