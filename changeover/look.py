@@ -171,14 +171,19 @@ def looked_up(plan: Plan, name: str, live: Mapping[str, Live]) -> list[str]:
 
 
 def tags(plan: Plan, name: str, live: Mapping[str, Live]) -> list[str]:
-    """Tags of images that were written down, for the first host of each to ask the registry what they are now."""
-    return [
+    """Tags of the release's images, for the first host of each to ask the registry what they are now.
+
+    Of those that were written down, whether they moved; of the others, whether they are there (a checklist's `images`).
+    """
+    found = [
         image.partition("@")[0]
         for system in plan.systems_on(name)
         if system in live
-        for service, image in written_down(plan, system, live[system]).items()
+        for known in [{**written_down(plan, system, live[system]), **unpinned(plan, system, live[system])}]
+        for service, image in known.items()
         if plan.hosts_of(system, service)[0].name == name
     ]
+    return list(dict.fromkeys(found))  # api and worker may be one image
 
 
 def question(plan: Plan, name: str, live: Mapping[str, Live], daemon: str) -> dict[str, Any]:

@@ -129,7 +129,11 @@ def images(plan: Plan, system: str, live: Live, host: Any) -> Seen:
         name: preflight.TAGS.get(image) or live.pinned(release, name, image).partition("@")[2]
         for name, image in pins.images(plan, system, release).items()
     }
-    said = ", ".join(f"{name} {digest[:19] or '(on the hosts by its tag)'}" for name, digest in sorted(found.items()))
+    if lacking := [name for name, digest in sorted(found.items()) if not digest]:
+        if live.release.live is None:
+            return Seen("skipped", "a first installation: there was no engine to ask the registry")
+        return Seen("fail", f"the registry has no image of {release} for {', '.join(lacking)}, or does not say")
+    said = ", ".join(f"{name} {digest[:19]}" for name, digest in sorted(found.items()))
     return Seen("pass", said or "none follows the release")
 
 

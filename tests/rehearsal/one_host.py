@@ -39,7 +39,11 @@ class Host:
 
         Arguments: pyinfra's words; how long it may take, seconds; more environment; settings of this run alone.
         """
-        own = {"fleet.gateway.reach": f"127.0.0.1:{BARE_HTTPS_PORT}", "tasktracker.release.soak": "10s"}
+        reads = {"name": "reads", "source": {"sql": "select 1", "timeout": "2s"}, "value": 2, "every": "3s"}
+        own = {
+            "fleet.gateway.reach": f"127.0.0.1:{BARE_HTTPS_PORT}", "tasktracker.release.soak": "10s",
+            "tasktracker.gates": [reads],
+        }  # fmt: skip
         data = support.data(self.folder, {**own, **self.canaries.settings(), **(settings or {})})
         with command_lines() as lines:
             more = {**self.canaries.environment(), **(env or {})}

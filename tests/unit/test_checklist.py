@@ -235,7 +235,14 @@ def test_a_tag_and_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gone.git_tag, "git", lambda *words: (1, ""))
     assert gone.tagged(made, "shop", LIVE, None).verdict == "fail"
     monkeypatch.setattr(preflight, "TAGS", {"registry.test:5000/shop/api:1.1.0": "sha256:" + "a" * 64})
-    assert "api sha256:aaaaaaaaaaaa" in gone.images(made, "shop", LIVE, None).evidence
+    says = "the registry has no image of 1.1.0 for clock, or does not say"
+    assert gone.images(made, "shop", LIVE, None) == gone.Seen("fail", says)
+    both = {f"registry.test:5000/shop/{name}:1.1.0": "sha256:" + "a" * 64 for name in ("api", "clock")}
+    monkeypatch.setattr(preflight, "TAGS", both)
+    found = gone.images(made, "shop", LIVE, None)
+    assert found == gone.Seen("pass", "api sha256:aaaaaaaaaaaa, clock sha256:aaaaaaaaaaaa")
+    monkeypatch.setattr(preflight, "TAGS", {})
+    assert gone.images(made, "shop", Live(), None).verdict == "skipped", "a first installation has no engine to ask"
 
 
 def test_earlier_records_are_read_newest_first_and_damaged_ones_passed_over(tmp_path: Path) -> None:
