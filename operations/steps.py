@@ -94,11 +94,11 @@ def failed(host: Any, plan: Plan, system: str, txn: str, step: Step, reasons: li
     percent = stays_at(plan, system, step)
     if percent is None:
         return sent_back(host, system, reasons)
-    lease.rest(system)
     words = ["weight", system, str(percent), "--lease", "0", "--txn", txn, "--why", reasons[0], "--by", run.actor()]
-    stays, said = lock.ask(host, *words, limit=lease.BACK)
+    stays, said = lease.let_go(host, system, *words)
     if not stays:
-        return sent_back(host, system, [*reasons, *said])
+        look = f"{host.name} did not say whether clients stay: sudo changeover status {system}   (on any of its hosts)"
+        return sent_back(host, system, [*reasons, *said, *([look] if system in lease.LEASELESS else [])])
     watch.OPEN[system] = watch.PAUSED
     audited(host, system)
     what = f"step {step.label} failed (on_fail: {step.on_fail}): {said[0] if said else share(percent)}"

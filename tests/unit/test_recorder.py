@@ -103,6 +103,20 @@ def test_a_run_that_failed_says_what_becomes_of_its_switch(opened: dict[str, str
     ]
 
 
+@pytest.mark.parametrize(
+    "state, says",
+    [
+        (watch.PAUSED, " paused      shop: part of its clients stay on it; see: sudo changeover status shop"),
+        (watch.UNSAID, f" unknown     shop: {watch.UNSAID}; see: sudo changeover status shop"),
+    ],
+)
+def test_clients_who_stay_are_told_as_that(opened: dict[str, str], state: str, says: str) -> None:
+    opened["shop"] = state
+    error = record.Error(where="edge1: step 25 %", why="2 of 9 probes failed", next="mend it")
+    assert outcome(True, opened) == "needs_person"
+    assert summary(made(outcome="needs_person", error=error), PAGE)[4] == says
+
+
 def test_the_way_back_is_only_of_what_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """hello is replaced in place, and a first installation comes from nowhere: neither goes back by a command."""
     hosts = good()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(watch, name, {})
     monkeypatch.setattr(lease, "HEARTS", {})
     monkeypatch.setattr(lease, "KEPT", {})
+    monkeypatch.setattr(lease, "LEASELESS", set())
     monkeypatch.setattr(run, "_live", {})
     monkeypatch.setattr(run, "actor", lambda: "me@here")
     monkeypatch.setattr(release.run, "txn", lambda: "T1")
@@ -232,6 +234,30 @@ def test_where_it_cannot_stay_all_go_back(run: Run, monkeypatch: pytest.MonkeyPa
     weighed(run, step(25, "previous"), responses)
     assert watch.OPEN == {"shop": watch.WENT_BACK}
     assert "error  no release is staged" in flow.FAILURES["@fake/one"]
+    assert lease.LEASELESS == set(), "it was refused: it still has its lease"
+
+
+def test_where_nobody_says_whether_they_stay_nothing_is_said_to_go_back(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host command may have done it before its answer was lost: then nothing goes back by itself."""
+    Watch(monkeypatch, soak=["2 of 9 probes failed (limit 0)"])
+    away = {"success": False, "stderr": ["connection lost"]}
+    weighed(run, step(25, "pause"), dict.fromkeys(["changeover weight shop 25 --lease 0", "changeover rollback"], away))
+    assert watch.OPEN == {"shop": watch.UNSAID} and recorder.outcome(True, watch.OPEN) == "needs_person"
+    told = "@fake/one did not say whether clients stay: sudo changeover status shop   (on any of its hosts)"
+    assert told in flow.FAILURES["@fake/one"]
+
+
+@pytest.mark.parametrize("weight, became", [({"percent": 25}, watch.PAUSED), (None, watch.WENT_BACK)])
+def test_a_way_back_that_was_refused_went_back_only_where_no_client_stays(
+    run: Run, monkeypatch: pytest.MonkeyPatch, weight: Any, became: str
+) -> None:
+    Watch(monkeypatch, soak=["2 of 9 probes failed (limit 0)"])
+    refused = {"success": False, "stderr": ["error  nothing to go back to"]}
+    said = json.dumps({"lease": None, "weight": weight})
+    weighed(run, step(25), {"changeover rollback": refused, "changeover status": [said]})
+    assert watch.OPEN == {"shop": became}
 
 
 def test_a_step_that_is_refused_is_not_watched(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
