@@ -22,7 +22,7 @@ from changeover.standing import expected
 from changeover.strategy import steps, strategy
 from hostcmd import options
 from hostcmd import state as states
-from operations import flow, gates, lease, lock, recorder, release, run, watch
+from operations import before, flow, gates, lease, lock, recorder, release, run, watch
 from operations import steps as operations
 from operations.gate_sources import Series
 from operations.preflight import release_problems
@@ -55,6 +55,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(lease, "KEPT", {})
     monkeypatch.setattr(lease, "LEASELESS", set())
     monkeypatch.setattr(run, "_live", {})
+    monkeypatch.setattr(before, "MOMENTS", [])
     monkeypatch.setattr(run, "actor", lambda: "me@here")
     monkeypatch.setattr(release.run, "txn", lambda: "T1")
     flow.FAILURES.clear()
@@ -264,6 +265,47 @@ def test_a_step_that_is_refused_is_not_watched(run: Run, monkeypatch: pytest.Mon
     seen = Watch(monkeypatch)
     done = weighed(run, step(5), {"changeover weight": {"success": False, "stderr": ["error  edge2 is away"]}})
     assert done.failed and seen.seen == ["start"]
+
+
+def test_the_report_has_the_moves_of_a_share(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Watch(monkeypatch)
+
+    def moves() -> list[tuple[str, str, str]]:
+        found = [(one.system, one.kind, one.label) for one in before.MOMENTS]
+        assert all(one.at < one.until for one in before.MOMENTS), "what was sent since it was asked for comes after it"
+        before.MOMENTS.clear()
+        return found
+
+    for percent in (0, 5):
+        weighed(run, step(percent))
+    labels = ["only chosen clients to 1.1.0", "5 % of the clients to 1.1.0"]
+    assert moves() == [("shop", "step", label) for label in labels]
+    weighed(run, step(25), {"changeover weight": {"success": False, "stderr": ["error  edge2 is away"]}})
+    assert moves() == [], "nobody was moved"
+    monkeypatch.setattr(operations.run, "_live", {"shop": PAUSED})
+    weighed(run, step(25))
+    assert moves() == [], "they were there already"
+    weighed(run, step(50))
+    assert [label for *_, label in moves()] == ["50 % of the clients to 1.1.0"]
+
+
+@pytest.mark.parametrize(
+    "on_fail, responses, labels",
+    [
+        ("pause", {}, []),
+        ("previous", {}, ["back to 5 % of the clients"]),
+        ("zero", {}, [""]),
+        ("previous", {"changeover weight shop 5": {"success": False, "stderr": ["error  no lease"]}}, [""]),
+    ],
+    ids=["stay", "fewer", "all back", "all back as fewer is refused"],
+)
+def test_the_report_has_the_moves_of_a_step_that_failed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, on_fail: str, responses: dict[str, Any], labels: list[str]
+) -> None:
+    Watch(monkeypatch, soak=["2 of 9 probes failed (limit 0)"])
+    weighed(run, step(25, on_fail), {**responses, "changeover rollback": ["back"]})
+    assert [one.label for one in before.MOMENTS] == ["25 % of the clients to 1.1.0", *labels]
+    assert [one.kind for one in before.MOMENTS][1:] == ["back" if not label else "step" for label in labels]
 
 
 # --- what is in the way
