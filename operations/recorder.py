@@ -12,7 +12,7 @@ from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report
 from changeover.plan import Plan, shown_secrets
-from operations import before, flow, gates, recorded, run, watch
+from operations import before, command_line, flow, gates, recorded, run, watch
 from operations.recorded import images_of as images_of
 
 TAIL = 20
@@ -259,7 +259,7 @@ def start(state: Any, params: dict[str, Any]) -> None:
     files = [word for word in params.get("operations") or () if str(word).endswith(".py")]
     if not files or params.get("dry"):
         return
-    recorder = Recorder(state, f"pyinfra {params['inventory']} {' '.join(files)} -y")
+    recorder = Recorder(state, command_line.again(params, run.mask))
     state.add_callback_handler(recorder)
     flow.REPORT.append(recorder.folder)
     atexit.register(recorder.finish)
