@@ -376,6 +376,20 @@ def test_the_prober_outlives_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert short and long and long.seconds - short.seconds == 2 * (300 + watch.TURN)
 
 
+def test_what_the_chosen_show_is_masked_like_the_secret_that_signed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no secret of the settings, so only the run knows that it is one: a gateway's file, or its error, has it."""
+    monkeypatch.setattr(run, "_mask", lambda text: text)
+    over: list[Callable[[str], str]] = []
+    monkeypatch.setattr(run.masking, "over_all", over.append)
+    made = plan(asked=None)
+    known = dict.fromkeys(made.secrets_wanted(), "a secret of the tests")
+    source = SimpleNamespace(get=lambda system, name: known[system, name])
+    run._mask_output(made, source)  # type: ignore[arg-type]
+    (token,) = early.values(made, "shop", source).values()  # type: ignore[arg-type]
+    assert token.startswith("qa.") and over == [run.mask]
+    assert run.mask(f"map: {token};") == "map: *MASKED*;" and "secret" not in run.mask("a secret of the tests")
+
+
 # --- which gates judge a step
 
 LATE = {"name": "late", "source": {"probe": "p95"}, "value": 200, "every": "20s"}  # three looks: a minute
