@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from changeover.problems import nearest
@@ -16,7 +17,8 @@ from changeover.record_changes import Rebuilt
 from changeover.record_probe import Moment, Probe
 
 Line = Mapping[str, Any]
-DEPLOYS = ("stage", "open", "roll", "switch", "confirm")  # what a deploy asks with its own id
+DEPLOYS = ("stage", "open", "roll", "weight", "switch", "confirm")  # what a deploy asks with its own id
+SHARE = re.compile(r"(?P<who>\d+ % of the clients|only chosen clients) on ")  # why a share was moved
 STAMP = re.compile(r"\d{8}T\d{6}Z")
 UNKNOWN = (
     "what the control machine did before and between: preflight, files, containers, migrations, tests; and its words",
@@ -28,6 +30,7 @@ NAMES = {
     "stage": "{candidate} takes the idle slots",
     "open": "{from} is stopped, behind the maintenance page",
     "roll": "one more host serves {candidate}",
+    "weight": "part of the clients is on {candidate}",
     "switch": "traffic goes to {to}",
     "confirm": "{to} is confirmed",
     "rollback": "{to} is live again",
@@ -87,7 +90,8 @@ def rebuild(
     to = next((one for line in mine for one in (line["candidate"], line["to"]) if one and one != first["from"]), "")
     release = Release(from_=first["from"], to=to or first["to"] or first["from"] or "unknown")
     outcome, why = ended(mine, status, release)
-    moved = moments(system, mine, release)
+    still = [line for last, line in pairwise(audit["lines"]) if line["verb"] == "weight" and stayed(last, line)]
+    moved = moments(system, [line for line in mine if line not in still], release)
     return Record(
         id=stamp(first["txn"]) or first["at"],
         txn=first["txn"],
@@ -111,6 +115,11 @@ def rebuild(
     )
 
 
+def stayed(last: Line, line: Line) -> bool:
+    """Whether a line moved nobody: a step that is paused, or gone on with. Arguments: the line before; the line."""
+    return line.get("generation") is not None and line["generation"] == last.get("generation")
+
+
 def ended(mine: Sequence[Line], status: Mapping[str, Any], release: Release) -> tuple[Outcome, str]:
     """How a run ended, as far as its coordinator knows, and why. Arguments: its lines; the state now; its release."""
     txn, last = mine[0]["txn"], mine[-1]
@@ -121,10 +130,16 @@ def ended(mine: Sequence[Line], status: Mapping[str, Any], release: Release) -> 
         return "ok", ""
     if (status.get("lease") or {}).get("txn") == txn:
         return "interrupted", f"{release.to} is not confirmed: it goes back by itself when its lease ends"
+    if (weight := status.get("weight")) and not status.get("lease") and status.get("txn", txn) == txn:
+        who = f"{weight['percent']} % of the clients" if weight["percent"] else "only chosen clients"
+        return "needs_person", f"paused at a step: {who} stay on {release.to}, and nobody watches it"
     if any(line["outcome"] == "undone" for line in mine):
         return "interrupted", f"the switch was interrupted and is undone; {before}"
     if any(done(line, "switch") for line in mine):
         return "interrupted", f"the traffic went to {release.to}, and the journal does not say what became of it"
+    if any(done(line, "weight") for line in mine):
+        gone = f"part of the clients went to {release.to}"
+        return "interrupted", f"{gone}; what became of them, this run's lines in the journal do not say"
     return "interrupted", f"it ended before the traffic moved; {before}"
 
 
@@ -145,20 +160,24 @@ def way_back(system: str, status: Mapping[str, Any], release: Release) -> WayBac
 
 def moments(system: str, mine: Sequence[Line], release: Release) -> list[Moment]:
     """The moves of the traffic, by the coordinator's clock, to the second."""
-    kinds = {"switch": "switch", "roll": "step", "open": "step", "confirm": "confirm", "rollback": "back"}
+    kinds = {"switch": "switch", **dict.fromkeys(("open", "roll", "weight"), "step")}
+    kinds |= {"confirm": "confirm", "rollback": "back"}
     labels = {
         "switch": f"traffic to {release.to}",
         "open": "the maintenance page",
         "roll": "one more host serves it",
+        "weight": f"another part of the clients to {release.to}",
         "confirm": f"{release.to} is confirmed",
         "rollback": f"back to {release.from_}",
     }
     return [
         Moment.model_validate(
-            {"system": system, "kind": kinds[verb], "label": labels[verb], "at": at(line), "until": at(line)}
+            {"system": system, "kind": kinds[verb], "label": label, "at": at(line), "until": at(line)}
         )
         for line in mine
         if (verb := line["verb"]) in kinds and line["outcome"] == "done"
+        for share in [SHARE.match(line["why"]) if verb == "weight" else None]
+        for label in [f"{share['who']} to {release.to}" if share else labels[verb]]
     ]
 
 
@@ -166,7 +185,7 @@ def step(line: Line, mine: Sequence[Line], release: Release) -> Step:
     """A line of the audit as a step of the page."""
     back = any(done(one, "rollback") for one in mine)
     names: dict[str, Any] = {**line, "from": line["from"] or "nothing", "candidate": line["candidate"] or release.to}
-    undone = line["outcome"] == "undone" or back and line["verb"] in ("open", "roll", "switch")
+    undone = line["outcome"] == "undone" or back and line["verb"] in ("open", "roll", "weight", "switch")
     return Step(
         name=NAMES.get(line["verb"], str(line["verb"])).format(**names),
         phase=line["verb"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def partial(params: Mapping[str, Any], run: Run) -> list[str]:
         f"next   pyinfra {params.get('inventory')} deploy.py -y --data release={run.release}",
         "1 error; nothing was touched",
     ]
+
+
+def again(params: Mapping[str, Any], mask: Callable[[str], str]) -> str:
+    """The command that runs the same once more. pyinfra's own data (a login's password) and secrets are left out.
+
+    Arguments: pyinfra's parameters; what a text is without the secrets of the run.
+    """
+    given = [str(word) for word in params.get("data") or () if str(word).partition("=")[0] in Run.model_fields]
+    own = [part for word in given if mask(word) == word for part in ("--data", shlex.quote(word))]
+    return " ".join(["pyinfra", shlex.quote(str(params.get("inventory"))), *words(params), "-y", *own])
 
 
 def reads(params: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ BACK = 600  # seconds for the way back: slots that were stopped are started and 
 TRIES, NAP = 3, 2.0  # how often a renewal that counts is asked for, and seconds between: somebody may be at work
 HEARTS: dict[str, Any] = {}  # system -> the greenlet that renews
 KEPT: dict[str, tuple[Any, str]] = {}  # system -> coordinator, and the run's id, of what this run left half-way
+LEASELESS: set[str] = set()  # systems that were asked to leave clients without a lease, and did not refuse it
 
 
 def keep(host: Any, plan: Plan, system: str, txn: str) -> None:
@@ -97,26 +98,49 @@ def lost(system: str) -> list[str]:
 def give_up(host: Any, system: str, txn: str) -> None:
     """The switch is not finished: what runs is put back now, instead of when the lease ends. Nothing is held for it.
 
-    Where the lease or a person was faster, only what this run may have started since is stopped.
+    Where the lease or a person was faster, only what this run may have started since is stopped. Clients whom a step
+    left on the release without a lease stay: so its settings want it.
     """
-    if not went_back(host, system, txn):
+    found = left(host, system, txn)
+    if found in (watch.BY_LEASE, watch.UNSAID):
         host.log_styled(f"{system}: the switch is half-way; it goes back", fg="yellow")
         words = ("rollback", system, "--no-hold", "--why", "the deploy ended half-way", "--by", run.actor())
         back, said = before.back(system, lambda: lock.ask(host, *words, limit=BACK))
-        if back or not went_back(host, system, txn):
-            watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
+        found = watch.WENT_BACK if back else left(host, system, txn)
+        if back or found != watch.WENT_BACK:
+            watch.OPEN[system] = found
             for line in [*said, *(commands.follow(system) if back else [])]:
                 host.log_styled(line, fg="yellow")
             return
-    watch.OPEN[system] = watch.WENT_BACK
+    watch.OPEN[system] = found
+    if found == watch.PAUSED:
+        host.log_styled(f"{system}: part of its clients stay on the new release, without a lease", fg="yellow")
+        return
     host.log_styled(f"{system}: it had gone back already, by its lease or by a person", fg="yellow")
     _, said = lock.ask(host, "drain", system, "--now", limit=BACK)
     for line in [*said, *commands.follow(system)]:
         host.log_styled(line, fg="yellow")
 
 
-def went_back(host: Any, system: str, txn: str) -> bool:
-    """Whether the coordinator says that nothing of this run is open any more; False too when it says nothing."""
+def left(host: Any, system: str, txn: str) -> str:
+    """What becomes of what this run left open, as the coordinator says: one of the words in watch.py.
+
+    Without its answer it is the lease that decides, unless clients may have been left without one.
+    """
     done, lines = lock.ask(host, "status", system, "--quick", "--json")
     found = spoken(lines) if done else None
-    return found is not None and (found.get("lease") or {}).get("txn") != txn
+    if found is None:
+        return watch.UNSAID if system in LEASELESS else watch.BY_LEASE
+    if (found.get("lease") or {}).get("txn") == txn:
+        return watch.BY_LEASE
+    return watch.PAUSED if found.get("weight") else watch.WENT_BACK
+
+
+def let_go(host: Any, system: str, *words: str) -> tuple[bool, list[str]]:
+    """Asks for what leaves clients on a release without a lease; nothing renews that any more, or takes it back."""
+    rest(system)
+    LEASELESS.add(system)
+    done, said = lock.ask(host, *words, limit=BACK)
+    if any(line.startswith("error") for line in said):
+        LEASELESS.discard(system)
+    return done, said

@@ -12,7 +12,7 @@ from pyinfra.api.state import BaseStateCallback, StateStage
 
 from changeover import record, report
 from changeover.plan import Plan, shown_secrets
-from operations import before, flow, gates, recorded, run, watch
+from operations import before, command_line, flow, gates, recorded, run, watch
 from operations.recorded import images_of as images_of
 
 TAIL = 20
@@ -183,7 +183,7 @@ def outcome(failed: bool, opened: dict[str, str]) -> record.Outcome:
     """How a run that did not come to its end ended. Arguments: whether a step failed; switches not confirmed."""
     if watch.WENT_BACK in opened.values():
         return "rolled_back"
-    if watch.PAUSED in opened.values():
+    if {watch.PAUSED, watch.UNSAID} & set(opened.values()):
         return "needs_person"
     return "failed" if failed else "interrupted"
 
@@ -233,8 +233,10 @@ def summary(made: record.Record, page: Path) -> list[str]:
         lines += [f" next        {made.error.next}"]
     for system, state in watch.OPEN.items():
         ends = "its traffic is on the release before" if state == watch.WENT_BACK else f"{state} when its lease ends"
-        if state == watch.PAUSED:
-            lines += [f" paused      {system}: part of its clients stay on it; see: sudo changeover status {system}"]
+        if state in (watch.PAUSED, watch.UNSAID):
+            known = state == watch.PAUSED
+            said = "part of its clients stay on it" if known else state
+            lines += [f" {'paused' if known else 'unknown':<11} {system}: {said}; see: sudo changeover status {system}"]
             continue
         lines += [f" undone      {system}: {ends}; see: sudo changeover status {system}"]
     lines += [f" switched    {line}" for line in watch.SAID]
@@ -257,7 +259,7 @@ def start(state: Any, params: dict[str, Any]) -> None:
     files = [word for word in params.get("operations") or () if str(word).endswith(".py")]
     if not files or params.get("dry"):
         return
-    recorder = Recorder(state, f"pyinfra {params['inventory']} {' '.join(files)} -y")
+    recorder = Recorder(state, command_line.again(params, run.mask))
     state.add_callback_handler(recorder)
     flow.REPORT.append(recorder.folder)
     atexit.register(recorder.finish)

@@ -284,10 +284,9 @@ def sent_back(host: Any, system: str, reasons: list[str]) -> bool:
     lease.rest(system)
     asked = "rollback", system, "--why", reasons[0], "--by", run.actor()
     back, words = before.back(system, lambda: lock.ask(host, *asked, limit=lease.BACK))
-    back = back or lease.went_back(host, system, run.txn())  # a person or the lease was faster
-    watch.OPEN[system] = watch.WENT_BACK if back else watch.BY_LEASE
+    state = watch.OPEN[system] = watch.WENT_BACK if back else lease.left(host, system, run.txn())  # who was faster
     audited(host, system)
-    return flow.fail_here(host, [*reasons, *words, *(commands.follow(system) if back else [])])
+    return flow.fail_here(host, [*reasons, *words, *(commands.follow(system) if state == watch.WENT_BACK else [])])
 
 
 def audited(host: Any, system: str) -> None:

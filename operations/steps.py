@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import Any
 
 from pyinfra.api import FunctionCommand, StringCommand, deploy, operation
@@ -19,7 +20,7 @@ from changeover.settings import Step
 from changeover.stack import wanted_release
 from changeover.strategy import steps
 from changeover.words import seconds, whole_seconds
-from operations import flow, gates, lease, lock, run, watch
+from operations import before, flow, gates, lease, lock, run, watch
 from operations.host_command import BINARY
 from operations.release import Quiet, audited, sent_back
 
@@ -61,11 +62,18 @@ def weighed(
     + words: verb, system and options
     """
 
+    since: list[datetime] = []  # when the share was asked for
+    live, percent = run.known_live(system), step.value.who.percent
+
     def begin(state: Any, host: Any) -> bool:
         reason = None if system in watch.PROBERS else gates.start(plan.value, system, txn, state)
+        since.append(datetime.now(UTC))
         return reason is None or flow.fail_here(host, [reason, "nobody was moved", *ways(host, system)])
 
     def look(state: Any, host: Any) -> bool:
+        if live.weight is None or live.weight.percent != percent:  # they are there already where a run goes on
+            release = wanted_release(plan.value, system, live)
+            before.moved(system, "step", f"{share(percent)} to {release}", since[-1])
         lease.keep(host, plan.value, system, txn)
         hold = seconds(step.value.hold)
         with gates.begin(plan.value, system, state, step.value) as looking:
@@ -81,8 +89,8 @@ def stays_at(plan: Plan, system: str, step: Step) -> int | None:
     """The percentage that stays on a release whose step failed; None: nobody does."""
     if step.on_fail == "pause":
         return step.who.percent
-    before = [one.who.percent for one in plan.systems[system].release.steps if one.who.percent < step.who.percent]
-    return before[-1] if step.on_fail == "previous" and before else None
+    lower = [one.who.percent for one in plan.systems[system].release.steps if one.who.percent < step.who.percent]
+    return lower[-1] if step.on_fail == "previous" and lower else None
 
 
 def failed(host: Any, plan: Plan, system: str, txn: str, step: Step, reasons: list[str]) -> bool:
@@ -94,12 +102,15 @@ def failed(host: Any, plan: Plan, system: str, txn: str, step: Step, reasons: li
     percent = stays_at(plan, system, step)
     if percent is None:
         return sent_back(host, system, reasons)
-    lease.rest(system)
     words = ["weight", system, str(percent), "--lease", "0", "--txn", txn, "--why", reasons[0], "--by", run.actor()]
-    stays, said = lock.ask(host, *words, limit=lease.BACK)
+    since = datetime.now(UTC)
+    stays, said = lease.let_go(host, system, *words)
     if not stays:
-        return sent_back(host, system, [*reasons, *said])
+        look = f"{host.name} did not say whether clients stay: sudo changeover status {system}   (on any of its hosts)"
+        return sent_back(host, system, [*reasons, *said, *([look] if system in lease.LEASELESS else [])])
     watch.OPEN[system] = watch.PAUSED
+    if percent != step.who.percent:
+        before.moved(system, "step", f"back to {share(percent)}", since)
     audited(host, system)
     what = f"step {step.label} failed (on_fail: {step.on_fail}): {said[0] if said else share(percent)}"
     return flow.fail_here(host, [*reasons, f"{what}; it stays so, and nobody watches it", *ways(host, system)])

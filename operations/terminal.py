@@ -74,6 +74,7 @@ class Frames(BaseStateCallback, logging.Handler):
 
     # What is said
 
+    @_harmless
     def emit(self, record: logging.LogRecord) -> None:
         """A line of pyinfra's: shown under its phase, unless it is routine."""
         if shown(record):

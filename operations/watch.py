@@ -31,6 +31,7 @@ WENT_BACK, BY_LEASE = "went back", "goes back by itself"
 CUT_OFF = "is undone by the hosts themselves, or goes back"  # nobody said how the switch ended
 HALF_WAY = "half-way, goes back by itself"  # a recreate that is open, a rolling release between two hosts, a step
 PAUSED = "paused at a step: part of the clients stay on the new release"
+UNSAID = "perhaps paused at a step: nobody said how it ended"  # so perhaps without a lease
 FIRST, LAST = "first", "last"  # as whom the prober asks at weighted steps: who has the release from the first one on
 SEEN: dict[str, str] = {}  # system -> what its prober has seen so far, in words
 SAID: list[str] = []  # what the host command said of switches that users saw something of

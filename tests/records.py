@@ -214,6 +214,27 @@ def went_back() -> Record:
     )
 
 
+def by_steps() -> Record:
+    """1.1.0 came to 5 % and 25 % of the clients; then a gate saw it, and the 25 % went back to 5 %."""
+    moments = [
+        move("step", "5 % of the clients to 1.1.0", SWITCH, SWITCH + 1.4),
+        move("step", "25 % of the clients to 1.1.0", SWITCH + 20, SWITCH + 21.2),
+        move("step", "back to 5 % of the clients", SWITCH + 50, SWITCH + 50.8),
+    ]
+    return release(
+        outcome="needs_person",
+        ended=later(SWITCH + 55),
+        way_back=None,
+        moments=moments,
+        probe=series.probe("probe-tasktracker.jsonl", "tasktracker", samples(SWITCH + 54, SWITCH + 40), moments),
+        error=Error(
+            where="edge1: tasktracker: step 25 %: 25 % of the clients are on 1.1.0, for 5m",
+            why="gate no_5xx: 5.1 % errors (limit 1 %) in 3 looks of 10 s",
+            next="mend it, then run again: pyinfra inventories/prod.py deploy.py -y --data release=1.1.0",
+        ),
+    )
+
+
 def rebuilt() -> Record:
     """The control machine died in the soak; the lease went back."""
     steps = [

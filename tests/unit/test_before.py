@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,8 @@ from plans import good, on_all
 
 from changeover import fleet
 from changeover.live import Live, Releases
+from changeover.record_changes import Setting
+from changeover.secrets import Secrets
 from facts.before import Told
 from operations import before, run
 from operations.recorded import until
@@ -76,6 +79,20 @@ def test_a_move_is_noted_when_it_is_done_with_the_time_that_it_took(asked: list)
         ("back", "back to 1.0.0"),
     ]
     assert all(one.at <= one.until for one in before.moments())
+
+
+def test_settings_that_changed_hold_no_secret(asked: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was written into a variable, by hand or by a release of before, is in what lies on the host."""
+    row = Setting(where="api", key="environment.URL", before="http://u:canary@x", after="http://canary")
+    stand_ins = {"before": ({}, {}), "drifted": [], "after": {}, "differences": [row], "command": []}
+    for name, found in stand_ins.items():
+        monkeypatch.setattr(before.differences, name, lambda *_, found=found: found)
+    monkeypatch.setattr(before, "containers", lambda *_: [])
+    monkeypatch.setattr(run, "_secrets", Secrets(Path("/nonexistent"), {}))
+    monkeypatch.setattr(run, "_mask", lambda text: text.replace("canary", "***"))
+    before.TOLD["shop", "app1"] = Told("", "", {})
+    shown, _ = before.settings(run.plan(), "shop", run.live("shop"))
+    assert shown == [row.model_copy(update={"before": "http://u:***@x", "after": "http://***"})]
 
 
 def test_the_way_back_is_warm_from_the_confirmation_on(asked: list) -> None:

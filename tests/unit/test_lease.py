@@ -26,6 +26,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(watch, "OPEN", {})
     monkeypatch.setattr(lease, "HEARTS", {})
     monkeypatch.setattr(lease, "KEPT", {})
+    monkeypatch.setattr(lease, "LEASELESS", set())
     monkeypatch.setattr(lease.time, "sleep", lambda seconds: None)
     yield
     for system in list(lease.HEARTS):
@@ -125,6 +126,43 @@ def test_a_way_back_that_fails_is_left_to_the_lease(monkeypatch: pytest.MonkeyPa
     lease.keep(host, plan(), "shop", "T1")
     host.connector.disconnect()
     assert watch.OPEN == {"shop": watch.BY_LEASE} and host.closed == 1
+
+
+WEIGHT = {"percent": 25, "steps": [5, 25]}
+
+
+@pytest.mark.parametrize(
+    "told, asked, became",
+    [
+        ({"lease": None, "weight": WEIGHT}, [], watch.PAUSED),
+        ({"lease": {"txn": "T2"}, "weight": WEIGHT}, [], watch.PAUSED),
+        ({"lease": {"txn": "T1"}, "weight": WEIGHT}, ["rollback"], watch.BY_LEASE),
+        ({"lease": None, "weight": None}, ["drain"], watch.WENT_BACK),
+        (None, ["rollback"], watch.UNSAID),
+    ],
+    ids=["without a lease", "with somebody's", "ours", "gone", "silent"],
+)
+def test_a_run_that_ends_while_clients_stay_at_a_step_does_not_say_that_it_went_back(
+    monkeypatch: pytest.MonkeyPatch, told: Any, asked: list[str], became: str
+) -> None:
+    """It was told to stop between the host command's answer and its own next line."""
+    host = Host(monkeypatch)
+    seen: list[str] = []
+
+    def ask(_: Any, *words: str, limit: int = 0) -> tuple[bool, list[str]]:
+        if words[0] == "status":
+            return told is not None, [json.dumps(told)] if told else ["edge1 does not answer"]
+        if words[0] != "weight":
+            seen.append(words[0])
+        return words[0] == "weight", []
+
+    monkeypatch.setattr(lease.lock, "ask", ask)
+    monkeypatch.setattr(lease.commands, "follow", lambda system: [])
+    lease.keep(host, plan(), "shop", "T1")
+    lease.let_go(host, "shop", "weight", "shop", "25", "--lease", "0")
+    assert lease.HEARTS == {}
+    host.connector.disconnect()
+    assert (seen, watch.OPEN) == (asked, {"shop": became})
 
 
 @pytest.mark.parametrize("state", [None, watch.BY_LEASE, watch.WENT_BACK])

@@ -106,6 +106,64 @@ def test_a_person_who_went_back_is_named(world: World) -> None:
     assert found.outcome == "rolled_back" and found.error and found.error.why == "oncall@app1 went back"
 
 
+AGAIN = "20261122T130000Z-bbbbbb"  # a run that goes on from a step where RUN has paused
+
+
+def weight(world: World, percent: int, lease: int = 90, txn: str = RUN, why: str = "") -> None:
+    words = f"weight tasktracker {percent} --lease {lease} --txn {txn} --by dana@laptop"
+    world.ok(f"{words} --why={why}" if why else words)
+
+
+def labels(record: Record) -> list[str]:
+    return [f"{one.kind}: {one.label}" for one in record.moments]
+
+
+TO_25 = [f"step: {percent} % of the clients to 1.1.0" for percent in (5, 25)]
+
+
+@pytest.mark.parametrize(
+    "percent, stay, moves",
+    [
+        (25, "25 % of the clients", TO_25),
+        (5, "5 % of the clients", [*TO_25, "step: another part of the clients to 1.1.0"]),
+        (0, "only chosen clients", [*TO_25, "step: another part of the clients to 1.1.0"]),
+    ],
+)
+def test_a_run_that_paused_at_a_step_needs_a_person(world: World, percent: int, stay: str, moves: list[str]) -> None:
+    weight(world, 5)
+    weight(world, 25)
+    assert (made(world).outcome, labels(made(world))) == ("interrupted", TO_25)
+    assert made(world).error and "goes back by itself when its lease ends" in made(world).model_dump_json()
+    weight(world, percent, lease=0, why="gate_x")
+    found = made(world)
+    assert found.outcome == "needs_person" and labels(found) == moves
+    assert found.error and found.error.why == f"paused at a step: {stay} stay on 1.1.0, and nobody watches it"
+    assert [(step.name, step.undone) for step in found.steps][1:] == [("part of the clients is on 1.1.0", False)] * 3
+    assert "stopped and needs a person" in report.headline(found)
+
+
+def test_a_run_that_goes_on_from_a_pause_is_a_run_and_its_way_back_is_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight(world, 25)
+    weight(world, 25, lease=0, why="gate_x")
+    weight(world, 25, txn=AGAIN)
+    weight(world, 50, txn=AGAIN)
+    assert made(world).txn == AGAIN and labels(made(world)) == ["step: 50 % of the clients to 1.1.0"]
+    before = made(world, RUN)
+    assert before.outcome == "interrupted" and before.error
+    assert before.error.why.startswith("part of the clients went to 1.1.0; what became of them")
+    weight(world, 50, lease=0, txn=AGAIN, why="gate_y")
+    assert (made(world).outcome, made(world, RUN).outcome) == ("needs_person", "interrupted"), "it is not its own"
+    weight(world, 50, txn=AGAIN)
+    monkeypatch.setattr("hostcmd.clock.left", lambda *_: 0.0)
+    world.ok("recover tasktracker")
+    found = made(world)
+    assert found.txn == AGAIN and found.outcome == "rolled_back" and labels(found)[-1] == "back: back to 1.0.0"
+    assert [step.undone for step in found.steps] == [True] * 4 + [False]
+    assert made(world, RUN).outcome == "interrupted" and made(world, RUN).steps[-1].phase == "weight"
+
+
 def test_a_first_installation_needs_no_confirmation(world: World) -> None:
     first = made(world, "first")
     assert (first.outcome, first.release.from_, first.release.to) == ("ok", None, "1.0.0")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from plans import good, on_all
 
 from changeover import fleet, record
 from changeover.live import Live, Releases
-from operations import flow, gates, images, run, watch
+from operations import flow, gates, images, recorder, run, watch
 from operations.recorder import after, gone_live, images_of, outcome, place, summary, way_back
 
 PAGE = Path("reports/x/index.html")
@@ -101,6 +103,38 @@ def test_a_run_that_failed_says_what_becomes_of_its_switch(opened: dict[str, str
         " next        mend it",
         f" undone      shop: {says}; see: sudo changeover status shop",
     ]
+
+
+@pytest.mark.parametrize(
+    "state, says",
+    [
+        (watch.PAUSED, " paused      shop: part of its clients stay on it; see: sudo changeover status shop"),
+        (watch.UNSAID, f" unknown     shop: {watch.UNSAID}; see: sudo changeover status shop"),
+    ],
+)
+def test_clients_who_stay_are_told_as_that(opened: dict[str, str], state: str, says: str) -> None:
+    opened["shop"] = state
+    error = record.Error(where="edge1: step 25 %", why="2 of 9 probes failed", next="mend it")
+    assert outcome(True, opened) == "needs_person"
+    assert summary(made(outcome="needs_person", error=error), PAGE)[4] == says
+
+
+def test_what_to_run_next_is_the_same_run(opened: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its release a run that paused at a step would not go on: it is refused."""
+    monkeypatch.setattr(run, "_mask", lambda text: text.replace("canary", "***"))
+    made_: list[recorder.Recorder] = []
+    state = SimpleNamespace(add_callback_handler=made_.append)
+    monkeypatch.setattr(recorder.atexit, "register", lambda _: None)
+    monkeypatch.setattr(flow, "REPORT", [])
+    own = ("release=1.1.0", "why=it's late", "system=shop")
+    hidden = ("ssh_password=hunter2", "_sudo_password=hunter2", "answers=canary.txt")
+    params = {"inventory": "inventories/prod.py", "operations": ("deploy.py",), "data": (*own, *hidden)}
+    recorder.start(state, params)
+    recorder.start(state, {**params, "data": ()})
+    command = "pyinfra inventories/prod.py deploy.py -y"
+    data = """ --data release=1.1.0 --data 'why=it'"'"'s late' --data system=shop"""
+    assert [one.command for one in made_] == [command + data, command]
+    assert shlex.split(made_[0].command)[-4:] == ["--data", "why=it's late", "--data", "system=shop"]
 
 
 def test_the_way_back_is_only_of_what_has_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from pyinfra.context import ctx_inventory, ctx_state
 
 from changeover import fleet, record, report
 from changeover.live import Live, Releases
-from operations import before, flow, run, watch
+from operations import before, flow, gates, run, watch
 from operations.recorder import Recorder
 
 HOSTS, PHASES, STEPS = 50, ("secure", "provision", "images", "services", "gateway", "switch"), 4
@@ -37,6 +37,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> record.Record:
     monkeypatch.setattr(run, "_plan", fleet.load(hosts))
     monkeypatch.setattr(run, "_live", {"shop": Live(release=Releases(live="1.0.0"))})
     empty = ((before, "TOLD", {}), (before, "MOMENTS", []), (flow, "CHECKS", []), (watch, "OPEN", {}))
+    looked = record.Gate(system="shop", name="depth", verdict="error", why="psql: password canary is wrong")
+    monkeypatch.setattr(gates, "records", lambda: [looked])
+    monkeypatch.setattr(run, "_mask", lambda text: text.replace("canary", "***"))
     for module, name, value in empty:
         monkeypatch.setattr(module, name, value)
     quick: dict[str, Any] = {"fake_delay": 0, "fake_delay_jitter": 0}
@@ -61,6 +64,7 @@ def test_a_run_on_fifty_hosts_is_a_record_and_a_small_page(recorded: record.Reco
     assert len(recorded.steps) == HOSTS * len(PHASES) * STEPS and len(recorded.changes) == HOSTS
     assert recorded.outcome == "failed" and [s.host for s in recorded.steps if s.outcome == "failed"] == ["@fake/app07"]
     assert recorded.error and recorded.error.why == "no room on /"
+    assert [one.why for one in recorded.gates] == ["psql: password *** is wrong"], "a source may say a secret"
     began = time.process_time()
     page = report.render(recorded)
     assert time.process_time() - began < 1 and len(page.encode()) < 2_000_000

@@ -11,7 +11,7 @@ from changeover import __main__ as command_line
 from changeover import record as records
 from changeover import report
 from changeover.record import Check, Gate, GateSample, Probe, Step, WayBack
-from tests.records import HOSTS, START, failed, fifty, made, rebuilt, release, released, walk, went_back
+from tests.records import HOSTS, START, by_steps, failed, fifty, made, rebuilt, release, released, walk, went_back
 
 
 class Page(HTMLParser):
@@ -116,6 +116,7 @@ PAGES = {
     "failed": failed(),
     "release": release(),
     "went back": went_back(),
+    "by steps": by_steps(),
     "rebuilt": rebuilt(),
     "fifty": fifty(),
 }

@@ -7,7 +7,7 @@ from datetime import timedelta
 from changeover import record as records
 from changeover import report
 from changeover.record_changes import Setting
-from tests.records import START, made, release, went_back
+from tests.records import START, by_steps, made, release, went_back
 
 
 def test_the_way_back_says_until_when_it_is_quick():
@@ -51,6 +51,17 @@ def test_moves_gates_and_failures_are_on_the_page():
     assert "At most 55 s from the first bad answer until it is back." in page
     assert page.index("Requests during the run") < page.index("Gates</h2>") < page.index("Checklist</h2>")
     assert "of 10 s; first at 14:07:00, all on green" in page
+
+
+def test_the_steps_divide_what_the_prober_saw():
+    page = report.render(by_steps())
+    assert '<b>5 % of the clients to 1.1.0</b> <span class="muted">14:06:32 UTC, took 1.4 s</span>' in page
+    assert re.findall(r'<th scope="row">((?:before|from) [^<]*)</th>', page) == [
+        "before 5 % of the clients to 1.1.0",
+        "from 5 % of the clients to 1.1.0 on",
+        "from 25 % of the clients to 1.1.0 on",
+        "from back to 5 % of the clients on",
+    ]
 
 
 def test_a_record_of_before_still_gives_its_page(tmp_path):

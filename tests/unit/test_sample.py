@@ -20,6 +20,14 @@ def kept(service: str) -> float:
     return seconds(found.keepalive)
 
 
+def test_only_the_application_makes_a_query_slow() -> None:
+    """A dump runs for minutes, under its own name, and judges no release."""
+    (gate,) = [one for one in fleet.load(staging_hosts()).systems["tasktracker"].gates if "slowest" in one.name]
+    (prefix,) = re.findall(r"application_name like '(.*)%'", gate.source.sql or "")
+    (named,) = re.findall(r'"application_name": f"(.*?)\{', (SAMPLE / "app" / "db.py").read_text())
+    assert named == prefix
+
+
 def test_connections_are_kept_as_long_as_the_data_say() -> None:
     (served,) = re.findall(r"timeout_keep_alive=(\d+)", (SAMPLE / "app" / "serve.py").read_text())
     assert float(served) == kept("api")

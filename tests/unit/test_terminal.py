@@ -57,6 +57,29 @@ def test_a_release_is_told_before_it_begins() -> None:
     ]
 
 
+def test_a_stream_that_is_gone_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that was closed, a pipe whose reader has ended: what is not shown stops nothing."""
+    own: list[str] = []
+
+    class Own(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            own.append(record.getMessage())
+
+    def gone(*_: object, **__: object) -> None:
+        raise BrokenPipeError("nobody reads this")
+
+    monkeypatch.setattr(pyinfra.logger, "handlers", [Own()])
+    frames = Frames(None, io.StringIO())
+    try:
+        monkeypatch.setattr("operations.terminal.click.echo", gone)
+        pyinfra.logger.warning("the lease was not renewed")
+        assert frames.off and own and "nobody reads this" in own[0]
+        pyinfra.logger.warning("and again")
+        assert own[-1] == "and again", "from here on it is pyinfra's own"
+    finally:
+        frames.end()
+
+
 def test_steps_are_told_and_who_stays_when_one_fails() -> None:
     wanted = [5, {"who": {"percent": 25}, "hold": "90s", "on_fail": "previous"}]
     made = plan(**{"release": "1.1.0", "shop.release": {"steps": wanted}})  # type: ignore[arg-type]
