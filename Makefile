@@ -18,7 +18,7 @@ test: venv lint test-unit test-report  ## set-up and the tests: under 20 minutes
 	@$(RUN) -m pytest tests/rehearsal -q -m "not late"
 
 test-unit: venv prometheus
-	@$(RUN) -m pytest tests/unit -q
+	@$(RUN) -m pytest tests/unit -q -n auto --dist worksteal
 
 test-report: venv chromium  ## the report's page in a real browser; the pictures go to .rehearsal/pages/
 	@$(RUN) -m pytest tests/report -q
