@@ -19,6 +19,9 @@ _slowest_query = (
     " where state = 'active' and application_name like 'tasktracker-%'"
 )
 
+# Of the container itself, by cgroup v2 or, on older hosts, v1.
+_memory = "cat /sys/fs/cgroup/memory.current 2>/dev/null || cat /sys/fs/cgroup/memory/memory.usage_in_bytes"
+
 tasktracker = dict(
     initial_release="1.0.0",
     image="{registry}/tasktracker/{service}:{release}",
@@ -106,7 +109,7 @@ tasktracker = dict(
          "source": {"http": "/api/health/detailed", "service": "api", "take": "$.status", "equals": "ok",
                     "timeout": "8s"}},
         {"name": "api_memory", "value": 512 * 1024**2, "baseline": {"ratio": 1.5}, "every": "10s",
-         "source": {"cmd": ["cat", "/sys/fs/cgroup/memory.current"], "service": "api", "timeout": "8s"}},
+         "source": {"cmd": ["sh", "-c", _memory], "service": "api", "timeout": "8s"}},
         {"name": "slowest_query_ms", "value": 500, "every": "10s", "source": {"sql": _slowest_query, "timeout": "8s"}},
     ],
     migrations=dict(engine="alembic", service="api", database="postgres"),
