@@ -5,25 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fakes import Outcome
 from plans import Hosts, good, on_all
 
-from changeover import early, fleet, gate_asks, probe
+from changeover import fleet
 from changeover.live import Lease, Live, Releases, SlotState, Weight, parse
 from changeover.plan import Plan
 from changeover.secrets import Secrets
 from changeover.settings import Step
-from changeover.standing import expected
 from changeover.strategy import steps, strategy
 from hostcmd import options
 from hostcmd import state as states
 from operations import before, flow, gates, lease, lock, recorder, release, run, watch
 from operations import steps as operations
-from operations.gate_sources import Series
 from operations.preflight import release_problems
 from operations.release import Quiet
 
@@ -275,84 +272,3 @@ def test_the_state_of_the_hosts_is_read() -> None:
     text = states.dump({**states.EMPTY, "weight": {"percent": 25, "steps": [5, 25]}})
     assert parse(text).weight == Weight(percent=25)
     assert parse(states.dump(states.EMPTY)).weight is None
-
-
-# --- who is watched
-
-
-def test_both_slots_serve_at_a_step() -> None:
-    slots = {name: {"live": "blue"} for name in ("api", "clock")}
-    staged = ["api", "clock"]
-    found = expected(plan(), "shop", slots, staged, (), True)
-    assert set(found) == {
-        ("app1", "api-blue"), ("app1", "api-green"), ("app2", "api-blue"), ("app2", "api-green"),
-        ("app1", "clock-blue"),
-    }  # fmt: skip
-    assert ("app1", "api-green") not in expected(plan(), "shop", slots, staged)
-    assert ("app1", "api-green") not in expected(plan(), "shop", slots, [], (), True)
-
-
-def test_the_prober_is_the_first_client_and_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_secrets", SECRETS)
-    token = early.signed("a secret of the tests", "shop", "qa")
-    assert watch.clients(plan(), "shop") == {
-        "first": {"cookie": f"changeover_step_shop=0; changeover_early_shop={token}"},
-        "last": {"cookie": "changeover_step_shop=99"},
-    }
-    monkeypatch.setattr(run, "_secrets", None)
-    assert watch.clients(plan(declared=[5]), "shop")["first"] == {"cookie": "changeover_step_shop=0"}
-    made = watch.config(plan(declared=[]), "shop")
-    assert made and made.clients == {}
-
-
-def test_the_prober_outlives_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_secrets", SECRETS)
-    short, long = (watch.config(plan(declared=declared), "shop") for declared in ([], [5, 50]))
-    assert short and long and long.seconds - short.seconds == 2 * (300 + watch.TURN)
-
-
-# --- which gates judge a step
-
-LATE = {"name": "late", "source": {"probe": "p95"}, "value": 200, "every": "20s"}  # three looks: a minute
-DEPTH = {"name": "depth", "source": {"cmd": ["x"], "service": "api"}, "value": 5}
-
-
-def judging(own: list[Any] | None, wanted: list[str] | None = None, hold: str = "40s") -> list[str]:
-    one = {"who": {"percent": 5}, "hold": hold, **({"gates": wanted} if wanted is not None else {})}
-    hosts = good()
-    on_all("shop.release", {"steps": [one], "soak": "2m"})(hosts)
-    if own is not None:
-        on_all("shop.gates", own)(hosts)
-    made = fleet.load(hosts)
-    return [gate.name for gate in gate_asks.gates(made, "shop", made.systems["shop"].release.steps[0])]
-
-
-def test_a_step_is_judged_by_all_that_can_decide_in_its_time_or_by_those_it_names() -> None:
-    assert judging([LATE, DEPTH]) == ["depth"]
-    assert judging([LATE, DEPTH], hold="60s") == ["late", "depth"]
-    assert judging([LATE, DEPTH], ["late"], "60s") == ["late"]
-    assert judging([LATE, DEPTH], []) == []
-    assert judging(None) == ["no_5xx", "p95"] and judging(None, ["p95"]) == ["p95"]
-    assert judging([]) == []
-
-
-def test_at_a_step_the_prober_counts_as_a_client_who_has_the_release(tmp_path: Path) -> None:
-    def line(client: str | None, path: str) -> str:
-        return probe.Sample("2026-01-01T00:00:00Z", "h1", "GET", path, 1.0, 200, client=client).line()
-
-    file = tmp_path / "probe.jsonl"
-    file.write_text("".join(f"{line(*one)}\n" for one in [("first", "/a"), ("last", "/b"), (None, "/ws")]))
-    assert [one.path for one in Series(file, whole=True, client="first").within(60)] == ["/a", "/ws"]
-    assert len(Series(file, whole=True).within(60)) == 3
-
-
-def test_the_record_says_at_which_step_a_gate_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "LOOKING", {})
-    monkeypatch.setattr(run, "_live", {"shop": LIVE})
-    made = plan(declared=[25])
-    state = SimpleNamespace(inventory=SimpleNamespace(get_host=str))
-    gates.begin(made, "shop", state, made.systems["shop"].release.steps[0])
-    gates.begin(made, "shop", state)
-    assert [(one.system, one.name) for one in gates.records()] == [
-        ("shop", "no_5xx, step 25 %"), ("shop", "p95, step 25 %"), ("shop", "no_5xx"), ("shop", "p95"),
-    ]  # fmt: skip
