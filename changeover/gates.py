@@ -18,7 +18,7 @@ from changeover.settings_gates import ANY, Gate
 from changeover.words import seconds
 
 KEPT = 400  # looks of a gate that are written down; of more, those that passed are thinned out
-LATE = 7.0  # seconds after a look until it is acted on: the watch looks at the hosts in between
+LATE = 7.0  # seconds after a look until it is acted on, and traffic is back
 LOOKS = 2.0  # seconds between two looks of the watch at the prober's answers
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,

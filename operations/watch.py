@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import gevent
+
 from changeover import early
 from changeover.gates import LOOKS
 from changeover.gateway import sticky
@@ -19,6 +21,7 @@ from changeover.standing import Standing, expected
 from changeover.words import seconds
 from operations import before, flow, run
 from operations.ask import spoken
+from operations.looks import Looks, Spawn
 
 Ask = Callable[..., tuple[bool, list[str]]]  # the host command's words -> whether it did, and what it said
 
@@ -185,35 +188,46 @@ class Judges(Protocol):
 
 
 def soak(
-    plan: Plan, system: str, ask: Ask, txn: str, length: float | None = None, gates: Judges | None = None
+    plan: Plan,
+    system: str,
+    ask: Ask,
+    txn: str,
+    length: float | None = None,
+    gates: Judges | None = None,
+    spawn: Spawn = gevent.spawn,
 ) -> list[str]:
     """Watches until the soak is over and all that went live is healthy; gives the reasons for going back, or none.
 
     Who is silent when the soak is over is asked again, until it answers or is given up: a host, or the coordinator.
 
     Arguments: the plan; the system; what asks the coordinator's host command; the run's id, whose lease is renewed;
-    seconds (default: the soak's); what judges it beside prober and hosts.
+    seconds (default: the soak's); what judges it beside prober and hosts; what runs a look at the hosts beside this.
     """
     release = plan.systems[system].release
     began = time.monotonic()
-    end, looked = began + (seconds(release.soak) if length is None else length), 0.0
+    end = began + (seconds(release.soak) if length is None else length)
     standing = Standing()
     renewal = Renewal(seconds(release.lease), lambda: ask("renew", system, "--txn", txn, "--json"))
-    while True:
-        if reason := renewal.due():
-            return [reason]
-        left = f"{max(0.0, end - time.monotonic()):.0f} s under watch left"
-        flow.DOING[system] = "; ".join(filter(None, [left, SEEN.get(system), f"lease {renewal.left:.0f} s"]))
-        over = time.monotonic() >= end
-        reasons = judge(system, release.max_failed) or (gates.reasons() if gates else [])
-        again = over or standing.missing or time.monotonic() >= looked + LOOK
-        if not reasons and again:  # a look may wait for silent hosts
-            looked = time.monotonic()
-            reasons += stands(plan, system, ask, standing, looked - began)
-        settled = over and not standing.starting and not standing.missing and not (gates and gates.undecided)
-        if reasons or settled:
-            return reasons or (gates.end() if gates else [])
-        time.sleep(SOON if standing.missing else EVERY)
+    hosts = Looks(lambda now: stands(plan, system, ask, standing, now - began), spawn)
+    try:
+        while True:
+            if reason := renewal.due():
+                return [reason]
+            left = f"{max(0.0, end - time.monotonic()):.0f} s under watch left"
+            flow.DOING[system] = "; ".join(filter(None, [left, SEEN.get(system), f"lease {renewal.left:.0f} s"]))
+            reasons = judge(system, release.max_failed) or (gates.reasons() if gates else []) or hosts.reasons
+            if reasons:
+                return reasons
+            now = time.monotonic()
+            if not hosts.under_way:
+                known = hosts.began >= end and not standing.starting and not standing.missing
+                if known and not (gates and gates.undecided):
+                    return gates.end() if gates else []
+                if now >= end or standing.missing or now >= hosts.began + LOOK:
+                    hosts.begin()
+            time.sleep(SOON if standing.missing or hosts.under_way else EVERY)
+    finally:
+        hosts.end()
 
 
 def moved(system: str) -> None:

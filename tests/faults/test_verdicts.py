@@ -43,8 +43,8 @@ KEPT = ROOT / ".rehearsal" / "verdicts.json"
 pytestmark = pytest.mark.matrix
 
 
-@pytest.mark.parametrize("turn", range(1, ROUNDS + 1))
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("turn", range(1, ROUNDS + 1))
 def test_judged_rightly(gateway, tmp_path, kind, turn):  # noqa: F811
     before = live()["release"]["live"]
     wait = SLOW[turn % len(SLOW)]
@@ -53,7 +53,8 @@ def test_judged_rightly(gateway, tmp_path, kind, turn):  # noqa: F811
     run = Deploy(tmp_path, "1.2.0", settings, support.STAGING)
     code = run.wait()
     made = json.loads((ROOT / "reports" / "latest" / "record.json").read_text())
-    found = {"kind": kind, "turn": turn, "outcome": made["outcome"], "why": run.why, **times(made, kind, run.why, wait)}
+    found = {"at": made["started"], "kind": kind, "outcome": made["outcome"], "why": run.why}
+    found |= times(made, kind, run.why, wait)
     keep(found)
     if kind == "none":
         assert code == 0 and live()["release"]["live"] == "1.2.0", run.text
@@ -67,25 +68,30 @@ def test_judged_rightly(gateway, tmp_path, kind, turn):  # noqa: F811
 
 
 def times(made: dict, kind: str, why: str, wait: float) -> dict:
-    """Seconds from the first bad answer until all traffic was back, and what was printed as the worst case.
+    """Seconds from the first bad answer until traffic was back, and what was printed as the worst case.
 
-    The prober's answers tell the first bad one; of a leak, which no answer tells, the first look that found too much.
+    The prober's answers tell both: the first bad one (of a leak, which no answer tells, the first look that found too
+    much), and the first of the old slot after the last that came from the new one, or was bad.
     """
-    moved = [one["until"] for one in made["moments"] if one["kind"] == "back"]
-    if kind == "none" or not moved:
+    moved = {one["kind"]: one for one in made["moments"]}
+    if kind == "none" or "back" not in moved:
         return {}
-    switch = next(one["until"] for one in made["moments"] if one["kind"] == "switch")
+    switch = moved["switch"]
     samples = probe.read(ROOT / "reports" / "latest" / made["probe"]["file"])
-    bad = [one.t for one in samples if one.t > switch[:23] and (one.error or (kind == "slow" and one.ms > wait * 1000))]
+    old = next(one.slot for one in samples if one.slot and one.t < switch["at"][:23])
+    since = [one for one in samples if one.t > switch["until"][:23]]
+    away = max(one.t for one in since if one.error or one.slot not in (None, old))
+    back = min(one.t for one in since if one.t > away and one.slot == old)
+    bad = [one.t for one in since if one.error or (kind == "slow" and one.ms > wait * 1000)]
     gates = {one["name"]: one for one in made["gates"]}
     if kind == "leak":
         bad = [one["t"] for one in gates["api_memory"]["samples"] if one["verdict"] == "fail"]
     judged = next((gates[word] for word in JUDGED[kind] if word in gates and word in why), None)
-    took = (datetime.fromisoformat(moved[0]) - datetime.fromisoformat(min(bad))).total_seconds()
+    took = (datetime.fromisoformat(back) - datetime.fromisoformat(min(bad))).total_seconds()
     return {"seconds": round(took, 1), "printed": judged["at_most"] if judged else LOOKS + LATE}
 
 
 def keep(found: dict) -> None:
-    """All verdicts of this run of pytest so far, for docs/faults.md."""
-    kept = json.loads(KEPT.read_text()) if found["turn"] > 1 or found["kind"] != KINDS[0] else []
+    """All verdicts so far, over all runs, for docs/faults.md: remove the file to begin anew."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else []
     KEPT.write_text(json.dumps([*kept, found], indent=1))

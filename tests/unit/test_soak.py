@@ -45,8 +45,13 @@ class HostCommand:
         return (True, [json.dumps(said)]) if said else (False, ["edge1 does not answer"])
 
 
+def at_once(look: Callable[[], None]) -> None:
+    """A look that no host keeps waiting."""
+    look()
+
+
 def soak(command: HostCommand, **release: Any) -> list[str]:
-    return watch.soak(shop(on_all("shop.release", {**RELEASE, **release})), "shop", command, "T1")
+    return watch.soak(shop(on_all("shop.release", {**RELEASE, **release})), "shop", command, "T1", spawn=at_once)
 
 
 def test_the_lease_is_renewed_every_third_of_it_until_the_soak_is_over(
@@ -102,6 +107,49 @@ def test_a_failure_is_acted_on_before_hosts_are_asked(
     asked: list[float] = []
     assert soak(HostCommand(status=lambda: asked.append(clock[0]) or STATUS))
     assert asked == []
+
+
+class Waiting:
+    """A look that waits for a silent host, for good."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self.killed = False
+
+    def kill(self, block: bool) -> None:
+        self.killed = not block
+
+
+def test_a_host_that_is_silent_keeps_nobody_else_waiting(
+    probers: dict[str, Any], clock: list[float], tmp_path: Path
+) -> None:
+    prober = probers["shop"] = Prober(tmp_path / "p", sample(1))
+    looks: list[Waiting] = []
+
+    def renew() -> tuple[bool, list[str]]:
+        if clock[0] >= 1020:
+            prober.write(sample(1), BAD)
+        return True, []
+
+    def spawn(look: Callable[[], None]) -> Waiting:
+        looks.append(Waiting(look))
+        return looks[-1]
+
+    plan = shop(on_all("shop.release", RELEASE))
+    assert watch.soak(plan, "shop", HostCommand(renew), "T1", spawn=spawn)[0] == "1 of 2 probes failed (limit 0)"
+    assert clock[0] <= 1020 + watch.EVERY
+    assert len(looks) == 1 and looks[0].killed, "not doubled, and not left behind"
+
+
+def test_a_look_of_which_nothing_is_known_is_a_reason(clock: list[float]) -> None:
+    def broken(*words: str) -> tuple[bool, list[str]]:
+        if words[0] == "status":
+            raise OSError("no file can be opened")
+        return True, []
+
+    plan = shop(on_all("shop.release", RELEASE))
+    assert watch.soak(plan, "shop", broken, "T1", spawn=at_once) == [
+        "the containers cannot be looked at any more: OSError: no file can be opened"
+    ]
 
 
 def test_failures_that_are_allowed_pass(probers: dict[str, Any], clock: list[float], tmp_path: Path) -> None:
@@ -233,4 +281,4 @@ def test_a_banner_before_the_answer_hides_nothing(clock: list[float]) -> None:
         return done, ["Authorised use only!", *lines]
 
     plan = shop(on_all("shop.release", RELEASE))
-    assert watch.soak(plan, "shop", ask, "T1") == ["api-blue on app2 is not up: Restarting (1)"]
+    assert watch.soak(plan, "shop", ask, "T1", spawn=at_once) == ["api-blue on app2 is not up: Restarting (1)"]
