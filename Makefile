@@ -21,7 +21,7 @@ test-unit: venv prometheus
 	@$(RUN) -m pytest tests/unit -q -n auto --dist worksteal
 
 test-report: venv chromium  ## the report's page in a real browser; the pictures go to .rehearsal/pages/
-	@$(RUN) -m pytest tests/report -q
+	@$(RUN) -m pytest tests/report -q -n 2
 
 test-faults: venv  ## the faults: about 45 minutes on 2 cores (35 are meant)
 	@$(RUN) -m rehearsal job --no-verify
