@@ -77,7 +77,7 @@ class Config(BaseModel):
         return url.rstrip("/")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One request: when it was sent (UTC), how, how long it took (ms), and what came of it.
 

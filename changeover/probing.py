@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from changeover.probe import Config, Request, Sample, summary
+from changeover.probe import Config, Request, Sample, read, summary
 from changeover.probe_socket import Write, ended, keep_socket, now, open_sockets
 
 SENDING = ("http11.send_request_headers.started", "http2.send_request_headers.started")
@@ -35,14 +35,12 @@ def run(config: Config, out: Path, with_parent: bool) -> dict[str, Any]:
     if config.ca:
         Path(config.ca).stat()  # ssl's own error does not name the file
     with out.open("w", buffering=1) as file:  # line by line: a killed prober leaves whole lines
-        samples: list[Sample] = []
 
         def write(sample: Sample) -> None:
-            samples.append(sample)
             file.write(sample.line() + "\n")
 
         asyncio.run(_probe(config, write, with_parent))
-        found = summary(samples)
+        found = summary(read(out))  # from the file: a step may be held for days, and the prober must not grow
         file.write(json.dumps({"summary": found}) + "\n")
     return found
 
